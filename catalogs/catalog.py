@@ -1,0 +1,208 @@
+"""A catalog: one directory or URL that holds every table and cube of a project."""
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import entry_points
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+import xarray as xr
+
+from catalogs.cubes import open_cube
+from catalogs.errors import CatalogError, UnusableError
+from catalogs.manifest import Manifest
+from catalogs.parquet import read_table, write_table
+from catalogs.schema import Column, Table
+from catalogs.store import Store
+from catalogs.tables import EXPOSURES, MEASUREMENTS
+
+__all__ = ["Catalog", "create_or_open", "measurement_path", "open_catalog", "read_part"]
+
+_MANIFEST = "catalog.json"
+_EXPOSURES = "exposures/part-0.parquet"
+_ENGINES = "piazzi.frames"
+_NUMBER, _NAME = re.compile(r"0|[1-9][0-9]*"), re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+_ROOTS = (".zmetadata", "zarr.json")  # written last, so a cube that has one is whole
+
+
+class Catalog:
+    """An open catalog. Reading is always allowed; writing needs ``store.lock()``.
+
+    Attributes
+    ----------
+    store
+        Where the files are.
+    manifest
+        Content of ``catalog.json``.
+    """
+
+    def __init__(self, store: Store, manifest: Manifest):
+        self.store, self.manifest = store, manifest
+
+    def __repr__(self) -> str:
+        return f"Catalog({self.store.url!r})"
+
+    @property
+    def exposures(self) -> pd.DataFrame:
+        """EXPOSURES as they are now; no rows before the first ingest. Units are in ``attrs["units"]``."""
+        if not self.store.exists(_EXPOSURES):
+            return EXPOSURES.empty()
+        with self.store.open(_EXPOSURES) as file:
+            return read_table(file, EXPOSURES)
+
+    @property
+    def measurements(self) -> Any:
+        """MEASUREMENTS with the path keys as columns: a lazy frame, a partition per exposure.
+
+        EXPOSURES tells which files belong, so a stage at work beside the reader never shows half its files.
+        """
+        exposures = self.exposures
+        rows = exposures[(exposures["status"] == "ok") & exposures["n_stars"].notna()]
+        paths = [measurement_path(row) for row in rows.to_dict("records")]
+        keys = rows[[key.name for key in MEASUREMENTS.keys]].to_dict("records")
+        made_from = rows[["sha256", "measured_with"]].to_csv(index=False).encode()
+        return _engine()(paths, keys, MEASUREMENTS, self.store, _digest(made_from))
+
+    @property
+    def master(self) -> Any:
+        """MASTER frames of all fields, filters and epochs: a lazy frame."""
+        return self._tree("master", "master frames", "piazzi frame", ("field", "instrument", "filter", "epoch"))
+
+    @property
+    def motions(self) -> Any:
+        """MOTIONS of all fields: a lazy frame."""
+        return self._tree("motions", "motions", "piazzi motion", ("field",))
+
+    def epsf(self, instrument: str, detector: str, filter: str, mjd: float | None = None) -> xr.Dataset:
+        """The newest ePSF cube, of those valid at `mjd` if given; arrays are read when touched."""
+        return self._cube("epsf", instrument, detector, filter, mjd)
+
+    def distortion(self, instrument: str, detector: str, filter: str, mjd: float | None = None) -> xr.Dataset:
+        """The newest distortion cube, of those valid at `mjd` if given; arrays are read when touched."""
+        return self._cube("distortion", instrument, detector, filter, mjd)
+
+    def write_exposures(self, frame: pd.DataFrame) -> None:
+        """Replace EXPOSURES; the order of `frame` does not matter."""
+        order = ["program", "instrument", "detector", "exposure", "path"]
+        frame = EXPOSURES.conform(frame).sort_values(order, kind="stable", na_position="last", ignore_index=True)
+        self.store.commit(_EXPOSURES, lambda file: write_table(frame, EXPOSURES, file))
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Replace ``catalog.json``."""
+        self.store.commit(_MANIFEST, lambda file: file.write(manifest.to_json()))
+        self.manifest = manifest
+
+    def _cube(self, kind: str, instrument: str, detector: str, filter: str, mjd: float | None) -> xr.Dataset:
+        top = f"cubes/{kind}"
+        names = {"instrument": instrument, "detector": detector, "filter": filter}
+        folder = f"{top}/{'_'.join(_segment(name, value) for name, value in names.items())}"
+        found = [path.rsplit("/", 1)[0] for path in self.store.list(folder, _ROOTS)]
+        cubes = [path for path in found if path.count("/") == 3]  # neither perturbed ones nor groups inside
+        for path in reversed(cubes):
+            cube = open_cube(self.store.locate_url(path), self.store.storage_options)
+            if mjd is None or _covers(cube, mjd):
+                return cube
+            cube.close()
+        if cubes:
+            there = ", ".join(path.rsplit("/", 1)[1] for path in cubes)
+            raise CatalogError(f"{self.store.url}: no {folder} covers MJD {mjd}; there are {there}")
+        there = ", ".join(sorted({path.split("/")[2] for path in self.store.list(top, _ROOTS)}))
+        raise CatalogError(f"{self.store.url}: no {folder}; there are {there or 'none'}")
+
+    def _tree(self, folder: str, content: str, command: str, keys: Sequence[str]) -> Any:
+        paths = self.store.list(folder, ".parquet")
+        if not paths:
+            raise CatalogError(f"{self.store.url}: the catalog has no {content} yet; run {command}")
+        with self.store.open(paths[0]) as file:
+            schema = pq.read_schema(file)
+        declared = tuple(Column(key, "string", "", "meta.id", key) for key in keys)
+        values = [dict(part.split("=", 1) for part in path.split("/") if "=" in part) for path in paths]
+        version = _digest(self.manifest.to_json())
+        return _engine()(paths, values, Table.from_arrow(folder.upper(), schema, declared), self.store, version)
+
+
+def open_catalog(url: str | os.PathLike, storage_options: Mapping[str, Any] | None = None) -> Catalog:
+    """Open a catalog to read.
+
+    Parameters
+    ----------
+    url
+        Local path, or URL of any kind that fsspec knows.
+    storage_options
+        What fsspec needs to reach it.
+
+    Raises
+    ------
+    CatalogError
+        Where there is no catalog, or one of a later format.
+    """
+    store = Store(url, storage_options)
+    if not store.exists(_MANIFEST):
+        raise CatalogError(f"no piazzi catalog at {url}")
+    return Catalog(store, Manifest.from_json(store.read_bytes(_MANIFEST), f"{url}/{_MANIFEST}"))
+
+
+def create_or_open(url: str | os.PathLike, storage_options: Mapping[str, Any] | None = None) -> Catalog:
+    """Open a catalog to write, made if there is none; CatalogError where other files are in the way."""
+    store = Store(url, storage_options)
+    if store.exists(_MANIFEST):
+        return open_catalog(url, storage_options)
+    if others := store.list():
+        raise CatalogError(f"{url} is no piazzi catalog and not empty: it holds {others[0]}")
+    catalog = Catalog(store, Manifest())
+    catalog.write_manifest(catalog.manifest)
+    return catalog
+
+
+def measurement_path(row: Mapping[Any, Any]) -> str:
+    """Path of an exposure's MEASUREMENTS inside the catalog.
+
+    `row` has the columns of EXPOSURES. UnusableError where a value cannot safely be part of a path.
+    """
+    keys = [
+        f"{key.name}={_segment(key.name, row[key.name], _NUMBER if key.dtype == 'int32' else _NAME)}"
+        for key in MEASUREMENTS.keys
+    ]
+    return "/".join(["measurements", *keys, f"{_segment('exposure', row['exposure'])}.parquet"])
+
+
+def read_part(
+    path: str, keys: Mapping[str, Any], table: Table, store: Store, columns: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Read one file of a table with its path keys as columns; `columns` picks and orders them."""
+    with store.open(path) as file:
+        frame = read_table(file, table, columns)
+    for key in table.keys:
+        frame[key.name] = pd.Series(keys[key.name], index=frame.index, dtype=key.pandas_dtype)
+    return frame if columns is None else frame[list(columns)]
+
+
+def _segment(name: str, value: object, allowed: re.Pattern[str] = _NAME) -> str:
+    text = str(value)
+    if not allowed.fullmatch(text):
+        wanted = "a whole number" if allowed is _NUMBER else "letters, digits and _ . + - only"
+        raise UnusableError(f"path key {name}", repr(text), wanted)
+    return text
+
+
+def _covers(cube: xr.Dataset, mjd: float) -> bool:
+    first, last = cube.attrs.get("valid_from"), cube.attrs.get("valid_to")
+    return (first is None or first <= mjd) and (last is None or mjd <= last)
+
+
+def _digest(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()[:16]
+
+
+def _engine() -> Callable[..., Any]:
+    """The installed engine's ``lazy_table(paths, keys, table, store, version)``."""
+    failure = "none is installed"
+    for entry in sorted(entry_points(group=_ENGINES), key=lambda entry: entry.name):
+        try:
+            return entry.load()
+        except ImportError as error:
+            failure = f"{entry.name}: {error}"
+    raise CatalogError(f"lazy frames need an engine ({failure}); install dask[dataframe] and distributed")

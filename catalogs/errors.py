@@ -1,0 +1,28 @@
+"""Errors that name the place, what was found and what was expected, in one line."""
+
+
+class PiazziError(Exception):
+    """A request that cannot be met; the message is one line meant for the person who asked."""
+
+
+class UnusableError(PiazziError):
+    """An input that cannot be used.
+
+    Parameters
+    ----------
+    place
+        File, extension, keyword, table or row where the trouble is, e.g. ``"a_cal.fits[SCI] BUNIT"``.
+    found, expected
+        The value met and what would have been accepted.
+    """
+
+    def __init__(self, place: str, found: object, expected: str):
+        self.place, self.found, self.expected = place, found, expected
+        super().__init__(f"{place}: found {found}, expected {expected}")
+
+    def __reduce__(self):
+        return type(self), (self.place, self.found, self.expected)
+
+
+class CatalogError(PiazziError):
+    """A catalog directory that is missing, too new, locked, or lacks what was asked of it."""

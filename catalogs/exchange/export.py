@@ -1,0 +1,63 @@
+"""Files for other programs, one for each exposure and detector of a catalog."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from catalogs.catalog import Catalog, measurement_path, read_part
+from catalogs.cubes import read_epsf
+from catalogs.errors import PiazziError
+from catalogs.exchange.cameras import library_name
+from catalogs.exchange.lists import write_ecsv, write_fits, write_xymq
+from catalogs.exchange.stdpsf import write_stdpsf
+from catalogs.tables import MEASUREMENTS
+
+_META = ("program", "instrument", "detector", "filter", "mjd_mid", "exptime", "image_unit", "sha256", "measured_with")
+
+
+def export_measurements(catalog: Catalog, exposures: pd.DataFrame, kind: str, out: Path) -> list[Path]:
+    """Write the measurements of some rows of EXPOSURES as ``fits``, ``ecsv`` or ``xymq``; returns the files."""
+    written = []
+    detectors = exposures.groupby("exposure")["detector"].transform("size")
+    for row, n in zip(exposures.to_dict("records"), detectors, strict=True):
+        name = f"{row['exposure']}_{row['detector']}" if n > 1 else row["exposure"]
+        path = _place(out, f"{name}.{kind}", len(exposures))
+        frame = read_part(measurement_path(row), {key.name: row[key.name] for key in MEASUREMENTS.keys},
+                          MEASUREMENTS, catalog.store)[MEASUREMENTS.names]  # fmt: skip
+        if kind == "xymq":
+            write_xymq(frame, path)
+        else:
+            meta = {key: row[key] for key in _META if not pd.isna(row[key])}
+            (write_fits if kind == "fits" else write_ecsv)(frame, MEASUREMENTS, path, meta=meta)
+        written.append(path)
+    return written
+
+
+def export_epsfs(catalog: Catalog, exposures: pd.DataFrame, out: Path) -> list[Path]:
+    """Write the ePSFs that exposures built for themselves as STDPSF files; returns the files."""
+    written = []
+    rows = exposures.to_dict("records")
+    cubes = []
+    for row in rows:
+        folder = f"cubes/epsf/{row['instrument']}_{row['detector']}_{row['filter']}/perturbed/{row['exposure']}.zarr"
+        if catalog.store.exists(folder):
+            cubes.append((row, catalog.store.locate_url(folder)))
+    if not cubes:
+        raise PiazziError(f"{catalog.store.url}: found no ePSF cube of these exposures, expected at least one")
+    for row, url in cubes:
+        name = library_name("STDPSF", row["instrument"], row["detector"], row["filter"]).removesuffix(".fits")
+        path = _place(out, f"{name}_{row['exposure']}.fits", len(cubes))
+        write_stdpsf(read_epsf(url, catalog.store.storage_options), path)
+        written.append(path)
+    return written
+
+
+def _place(out: Path, name: str, n: int) -> Path:
+    """Where a file goes: `out` itself if it names a single file of this kind, else a file in the folder `out`."""
+    if out.suffix != Path(name).suffix:
+        out.mkdir(parents=True, exist_ok=True)
+        return out / name
+    if n > 1:
+        raise PiazziError(f"{out}: found {n} exposures for one file, expected one (or a folder to write into)")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    return out

@@ -1,0 +1,115 @@
+"""What verbs share: options, progress and the summary at the end."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+
+import click
+from pydantic import ValidationError
+
+from catalogs.errors import PiazziError
+from compute.recipe import faults
+from compute.settings import Settings
+
+if TYPE_CHECKING:
+    from compute.graph.apply import Progress
+    from compute.graph.pipeline import Report
+
+cluster_option = click.option(
+    "--cluster",
+    default="local",
+    show_default=True,
+    metavar="C",
+    help="local, a scheduler address (tcp://..., tls://...) or a scheduler file",
+)
+workers_option = click.option("--workers", type=click.IntRange(1), help="processes of a local cluster [one per core]")
+fresh_option = click.option("--fresh", is_flag=True, help="compute everything anew, whatever is there")
+replace_option = click.option("--replace", is_flag=True, help="accept new bytes under the name of an exposure there")
+strict_option = click.option("--strict", is_flag=True, help="exit 3 when any exposure was rejected")
+json_option = click.option("--json", "as_json", is_flag=True, help="summary as JSON on standard output")
+
+
+def settings_options(model: type[Settings]) -> Callable[[Callable], Callable]:
+    """An option for every plain field of a settings model, named and described as the field is."""
+
+    def decorate(function: Callable) -> Callable:
+        for name, field in reversed(model.model_fields.items()):
+            kind: Any = field.annotation
+            if isinstance(kind, type) and issubclass(kind, Settings):
+                continue
+            if get_origin(kind) is Literal:
+                choices = get_args(kind)
+                kind = click.Choice([str(choice) for choice in choices])
+            option = click.option(
+                f"--{name.replace('_', '-')}", name, type=kind, help=f"{field.description} [{field.default}]"
+            )
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def settings_from(model: type[Settings], options: dict[str, Any]) -> Any:
+    """A settings model from the options that were given; PiazziError with a line per fault."""
+    given = {name: value for name, value in options.items() if value is not None}
+    for name, value in given.items():
+        choices = get_args(model.model_fields[name].annotation)
+        given[name] = next((c for c in choices if str(c) == str(value)), value)
+    try:
+        return model(**given)
+    except ValidationError as error:
+        raise PiazziError("\n".join(f"--{line.replace('_', '-')}" for line in faults(error))) from None
+
+
+@contextmanager
+def progress_bar() -> Iterator["Progress"]:
+    """Progress on standard error: a bar on a terminal, a line every few seconds elsewhere."""
+    if not sys.stderr.isatty():
+        yield _plain_progress()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description:8}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True)) as bars:
+        known: dict[str, Any] = {}
+
+        def show(stage: str, done: int, total: int, note: str) -> None:
+            if stage not in known:
+                known[stage] = bars.add_task(stage, total=total, note="")
+            bars.update(known[stage], completed=done, total=total, note=note)
+
+        yield show
+
+
+def _plain_progress(every: float = 5.0) -> "Progress":
+    said = [0.0]
+
+    def show(stage: str, done: int, total: int, note: str) -> None:
+        now = time.monotonic()
+        if done == total or now - said[0] >= every:
+            said[0] = now
+            print(f"{stage} {done}/{total} {note}", file=sys.stderr, flush=True)
+
+    return show
+
+
+def finish(catalog: str, reports: Sequence["Report"], as_json: bool, strict: bool) -> None:
+    """Print what was done; exit 2 where nothing could be used, 3 under `strict` when anything was rejected."""
+    rejected = [item for report in reports for item in report.rejected]
+    if as_json:
+        print(json.dumps({"catalog": catalog, "stages": [report.as_dict() for report in reports]}, indent=2))
+    else:
+        for report in reports:
+            left = f", {report.skipped} already there" if report.skipped else ""
+            print(f"{report.stage}: {report.done} exposures{left}, {len(report.rejected)} rejected")
+        print(f"catalog: {catalog}")
+    for item in rejected:
+        print(f"rejected {item['exposure']}: {item['reason']}", file=sys.stderr)
+    if rejected and not any(report.done or report.skipped for report in reports):
+        sys.exit(2)
+    if rejected and strict:
+        sys.exit(3)

@@ -1,0 +1,38 @@
+"""``piazzi export``: measurements and ePSFs in the formats other programs read."""
+
+from pathlib import Path
+
+import click
+
+from catalogs.errors import PiazziError
+
+FORMATS = ("fits", "ecsv", "xymq", "stdpsf")
+
+
+@click.command("export")
+@click.argument("catalog")
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--format", "kind", type=click.Choice(FORMATS), required=True, help="what to write")
+@click.option("--exposure", "names", multiple=True, help="only this exposure; may be repeated")
+@click.option("--filter", "filters", multiple=True, help="only this filter; may be repeated")
+def command(catalog, out, kind, names, filters):
+    """Write CATALOG's measurements (fits, ecsv, xymq) or ePSFs (stdpsf) to OUT.
+
+    OUT becomes a folder with a file for each exposure and detector, or a single file where its name ends in the
+    format's suffix and one exposure is chosen. An .xymq list holds 1-based x and y, magnitude and quality of fit.
+    """
+    from catalogs.catalog import open_catalog
+    from catalogs.exchange.export import export_epsfs, export_measurements
+
+    place = open_catalog(catalog)
+    exposures = place.exposures
+    chosen = exposures[(exposures["status"] == "ok") & exposures["n_stars"].notna()]
+    for column, wanted in (("exposure", names), ("filter", filters)):
+        if unknown := set(wanted) - set(chosen[column]):
+            raise PiazziError(f"--{column}: found {', '.join(sorted(unknown))}, expected a measured one of {catalog}")
+        chosen = chosen[chosen[column].isin(wanted)] if wanted else chosen
+    if chosen.empty:
+        raise PiazziError(f"{catalog}: found no measured exposure, expected at least one to export")
+    written = export_epsfs(place, chosen, out) if kind == "stdpsf" else export_measurements(place, chosen, kind, out)
+    for path in written:
+        print(path)

@@ -1,0 +1,63 @@
+"""``piazzi``: finds the verb, imports only its file, turns errors into one line and an exit code."""
+
+import sys
+from importlib import import_module
+
+import click
+
+# Verb -> what it does. Kept here so that help needs no imports.
+VERBS = {
+    "run": "Run every stage a recipe names; resume where it stopped.",
+    "measure": "Enter frames into a catalog and measure their stars.",
+    "ingest": "Enter frames into a catalog without measuring them.",
+    "status": "Show what a catalog holds and what was rejected.",
+    "export": "Write a catalog's tables and ePSFs in other formats.",
+    "demo": "Render a small field with known truth and measure it.",
+}
+
+
+class Verbs(click.Group):
+    """A group whose commands live in ``cli/<verb>.py`` and are imported when they are called."""
+
+    def list_commands(self, ctx):
+        """Verbs in the order of a project's life."""
+        return list(VERBS)
+
+    def get_command(self, ctx, name):
+        """The command of one verb, or None."""
+        return import_module(f"cli.{name}").command if name in VERBS else None
+
+    def format_commands(self, ctx, formatter):
+        """Help by the table above; nothing is imported."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="piazzi")
+def piazzi():
+    """Space-telescope star fields to proper motions, at catalog scale.
+
+    \b
+    piazzi measure lmc data/*_cal.fits     frames in, Parquet catalog out
+    piazzi status lmc                      what it holds
+    """
+
+
+def main() -> None:
+    """Entry point: 0 done, 1 failed, 2 bad usage or unusable input, 3 rejected exposures under --strict."""
+    from catalogs.errors import PiazziError
+
+    try:
+        piazzi(prog_name="piazzi")
+    except PiazziError as error:
+        for line in str(error).splitlines():
+            print(f"piazzi: {line}", file=sys.stderr)
+        sys.exit(2)
+    except ConnectionError as error:
+        print(f"piazzi: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""``piazzi measure``: frames in, measured catalog out, nothing prepared."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli import common
+from compute.recipe import absolute, expand
+from compute.settings import MeasureSettings
+
+
+@click.command("measure")
+@click.argument("catalog")
+@click.argument("files", nargs=-1, metavar="[FILE]...")
+@click.option("--epsf", multiple=True, metavar="PATH", help="library ePSF, STDPSF file or cube; may be repeated")
+@common.settings_options(MeasureSettings)
+@common.cluster_option
+@common.workers_option
+@common.fresh_option
+@common.replace_option
+@common.strict_option
+@common.json_option
+def command(catalog, files, epsf, cluster, workers, fresh, replace, strict, as_json, **options: Any):
+    """Enter FILES into CATALOG and measure their stars.
+
+    CATALOG is a directory or URL, made if it is not there. FILES are JWST _cal, ACS and WFC3 _flt or _flc, and WFPC2
+    c0m or c0f frames; without any, whatever the catalog holds is measured. An exposure already measured with the same
+    settings is left alone. Without --epsf every exposure builds an ePSF from its own stars.
+    """
+    settings = common.settings_from(MeasureSettings, options)
+    here = Path.cwd()
+    files = expand(tuple(absolute(file, here) for file in files))
+    epsf = tuple(absolute(path, here) for path in epsf)
+
+    from compute.graph import pipeline
+    from compute.graph.client import connect
+    from compute.graph.run import writing
+
+    reports = []
+    with common.progress_bar() as progress, writing(catalog) as place, connect(cluster, workers) as client:
+        if files:
+            reports.append(pipeline.ingest(place, client, files, replace=replace, fresh=fresh, progress=progress))
+        chosen = files or None
+        reports.append(
+            pipeline.measure(place, client, settings, epsf=epsf, files=chosen, fresh=fresh, progress=progress)
+        )
+    common.finish(catalog, reports, as_json, strict)

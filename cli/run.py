@@ -1,0 +1,25 @@
+"""``piazzi run``: a recipe's stages, from wherever the last run stopped."""
+
+import click
+
+from cli import common
+from compute.recipe import read_recipe
+
+
+@click.command("run")
+@click.argument("recipe", type=click.Path(dir_okay=False))
+@common.cluster_option
+@common.workers_option
+@common.fresh_option
+@common.strict_option
+@common.json_option
+def command(recipe, cluster, workers, fresh, strict, as_json):
+    """Run every stage that RECIPE.toml names; what is already there is not computed again."""
+    checked = read_recipe(recipe)
+
+    from compute.graph.client import connect
+    from compute.graph.run import run
+
+    with common.progress_bar() as progress, connect(cluster, workers) as client:
+        reports = run(checked, client, fresh=fresh, progress=progress)
+    common.finish(checked.catalog, reports, as_json, strict)

@@ -1,0 +1,1 @@
+"""Verbs: kernels on arrays, stages on tables, graphs on clusters."""

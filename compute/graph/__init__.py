@@ -1,0 +1,1 @@
+"""The only Dask: clusters, tasks, resuming, and the order of stages."""

@@ -1,0 +1,81 @@
+"""Clusters: a local one by default, or any scheduler that is already running."""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dask
+from distributed import Client, LocalCluster, WorkerPlugin
+from filelock import FileLock
+
+from catalogs.errors import PiazziError
+
+# One thread per worker and no pools inside it: a task is one exposure's whole chain, and workers are the parallelism.
+_THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+
+
+class WarmKernels(WorkerPlugin):
+    """Compile the kernels before a worker takes its first task.
+
+    Numba's disk cache is not safe against processes that write it together, so workers of one machine take turns: the
+    first compiles, the others load what it left.
+    """
+
+    name = "piazzi-warm-kernels"
+
+    async def setup(self, worker) -> None:
+        """Run off the event loop, which must go on answering the scheduler."""
+        await asyncio.to_thread(warm_once)
+
+
+def warm_once() -> None:
+    """Warm the kernels of this process, one process of this user and machine at a time."""
+    from compute.kernels.warm import warm
+
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    with FileLock(Path(tempfile.gettempdir()) / f"piazzi-warm-{user}.lock"):
+        warm()
+
+
+@contextmanager
+def connect(cluster: str = "local", workers: int | None = None, timeout: float = 60.0) -> Iterator[Client]:
+    """A client with warm workers; a local cluster lives as long as the context.
+
+    Parameters
+    ----------
+    cluster
+        ``local``, a scheduler address (``tcp://host:port``, ``tls://host:port``), or a scheduler file.
+    workers
+        Processes of a local cluster; one per core unless given.
+    timeout
+        Longest wait for a scheduler that is already running [s].
+
+    Raises
+    ------
+    PiazziError
+        If the scheduler cannot be reached.
+    """
+    if cluster == "local":
+        workers = workers or dask.system.CPU_COUNT
+        with (
+            dask.config.set({"distributed.nanny.pre-spawn-environ": _THREADS}),
+            LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0") as local,
+            Client(local) as client,
+        ):
+            client.register_plugin(WarmKernels())
+            yield client
+        return
+    where: dict = {"address": cluster} if "://" in cluster else {"scheduler_file": cluster}
+    if "scheduler_file" in where and not Path(cluster).is_file():
+        expected = "local, tcp://host:port, tls://host:port or an existing scheduler file"
+        raise PiazziError(f"--cluster: found {cluster!r}, expected {expected}")
+    try:
+        client = Client(**where, timeout=timeout)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise PiazziError(f"--cluster {cluster}: no scheduler answers ({error})") from error
+    with client:
+        client.register_plugin(WarmKernels())
+        yield client

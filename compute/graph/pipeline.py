@@ -1,0 +1,232 @@
+"""Stages on a cluster: what is missing is computed, staged, and published whole."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+import pandas as pd
+from distributed import Client
+
+from catalogs.catalog import Catalog, measurement_path
+from catalogs.errors import UnusableError
+from catalogs.readers.names import path_key
+from catalogs.tables import EXPOSURES
+from compute.graph.apply import Progress, apply
+from compute.graph.journal import Journal
+from compute.graph.tasks import ingest_file, measure_file, stamp, task_name
+from compute.settings import MeasureSettings
+from compute.stages.ingest import rejected
+from compute.stages.library import find_library
+
+_LIBRARIES = ("numpy", "scipy", "numba", "astropy", "pandas", "pyarrow")
+_MEASURED = ["n_stars", "n_saturated", "qfit_median", "core_fraction"]
+
+
+@dataclass
+class Report:
+    """What one stage did: exposures done anew, exposures left as they were, and the rejected ones with reasons."""
+
+    stage: str
+    done: int = 0
+    skipped: int = 0
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"stage": self.stage, "done": self.done, "skipped": self.skipped, "rejected": self.rejected}
+
+
+def ingest(
+    catalog: Catalog,
+    client: Client,
+    files: Sequence[str],
+    *,
+    replace: bool = False,
+    fresh: bool = False,
+    progress: Progress | None = None,
+) -> Report:
+    """Read files through and enter their exposures; a file already there with the same bytes is left alone.
+
+    A file whose exposure is there with *other* bytes is rejected unless `replace`. With `fresh` every file is entered
+    anew.
+    """
+    report, journal = Report("ingest"), Journal(catalog.store, "ingest")
+    files = sorted(set(files))
+    old = catalog.exposures
+    entered = old[old["status"] == "ok"].groupby("path")["sha256"].first()
+    known = {} if fresh else entered.to_dict()
+    staged = {} if fresh else {r["path"]: r for r in journal.read().values() if r["stamp"] == stamp(r["path"])}
+    records = {path: staged[path] for path in files if path in staged}
+    work = {task_name(p): (p, known.get(p), catalog.store) for p in files if p not in records}
+    paths = {key: args[0] for key, args in work.items()}
+    for outcome in apply(client, "ingest", ingest_file, work, progress):
+        path = paths[outcome.key]
+        records[path] = outcome.result or {"rows": [rejected(path, None, outcome.failure)]}
+
+    rows = old
+    for path in files:
+        new = records[path]["rows"]
+        if new is None:
+            report.skipped += int((old["path"] == path).sum())
+            continue
+        rows = _enter(rows, EXPOSURES.conform(pd.DataFrame(new)), replace or fresh, report)
+    catalog.write_exposures(rows)
+    _record(catalog, "ingest", {"inputs": _inputs(rows), "versions": _versions()})
+    journal.clear()
+    return report
+
+
+def _enter(rows: pd.DataFrame, new: pd.DataFrame, replace: bool, report: Report) -> pd.DataFrame:
+    """EXPOSURES with the rows of one file added, in place of what that file left there before."""
+    path = new["path"].iloc[0]
+    ok = (rows["status"] == "ok") | rows["measured_with"].notna()
+    clash = rows[ok & rows["exposure"].isin(new["exposure"]) & rows["detector"].isin(new["detector"])]
+    other = clash[clash["sha256"] != new["sha256"].iloc[0]]
+    if len(other) and not replace:
+        found = f"other bytes ({new['sha256'].iloc[0][:12]})"
+        expected = f"{other['sha256'].iloc[0][:12]} as entered from {other['path'].iloc[0]}, or --replace"
+        reason = str(UnusableError(f"ingest: {new['exposure'].iloc[0]}", found, expected))
+        new = EXPOSURES.conform(pd.DataFrame([rejected(path, new["sha256"].iloc[0], reason)]))
+        clash = clash.iloc[:0]
+    for row in new[new["status"] == "rejected"].itertuples():
+        report.rejected.append({"exposure": row.exposure, "path": row.path, "reason": row.reason})
+    report.done += int((new["status"] == "ok").sum())
+    gone = rows.index.isin(clash.index) | ((rows["path"] == path) & ~ok)
+    return pd.concat([rows[~gone], new], ignore_index=True) if len(rows) else new
+
+
+def measure(
+    catalog: Catalog,
+    client: Client,
+    settings: MeasureSettings,
+    *,
+    epsf: Sequence[str] = (),
+    files: Iterable[str] | None = None,
+    fresh: bool = False,
+    progress: Progress | None = None,
+) -> Report:
+    """Measure the exposures of a catalog that are not yet measured with these settings and ePSFs.
+
+    Parameters
+    ----------
+    epsf
+        Library ePSFs, STDPSF files or cubes; each exposure takes the first made for it. Without any, each exposure
+        builds its own.
+    files
+        Only exposures that came from these.
+    fresh
+        Measure again whatever is there.
+    """
+    report, journal = Report("measure"), Journal(catalog.store, "measure")
+    libraries = tuple(find_library(path) for path in epsf)
+    digest = settings.digest(*(library.sha256 for library in libraries), version("piazzi"))
+    rows = catalog.exposures
+    usable = (rows["status"] == "ok") | rows["measured_with"].notna()
+    if files is not None:
+        usable &= rows["path"].isin(list(files))
+    due = rows[usable]
+    if not fresh:
+        done = [_stands(catalog, row, digest) for row in due.itertuples()]
+        report.skipped = sum(done)
+        due = due[[not d for d in done]]
+    records = {} if fresh else _staged(catalog, journal, due, digest)
+    records |= _compute(client, catalog, due, records, settings, libraries, digest, progress)
+    published = _publish(catalog, rows, due, records, journal, digest, report)
+    inputs = published[published["measured_with"] == digest]
+    entry = {
+        "inputs": _inputs(inputs),
+        "settings": settings.model_dump(mode="json"),
+        "epsf": [library._asdict() for library in libraries] or "built from each exposure",
+        "versions": _versions(),
+        "rows": int(inputs["n_stars"].sum()),
+    }
+    _record(catalog, "measure", {**catalog.manifest.provenance.get("measure", {}), digest: entry})
+    journal.clear()
+    return report
+
+
+def _stands(catalog: Catalog, row: Any, digest: str) -> bool:
+    """Whether an exposure was already measured, or refused, in just this way."""
+    if row.measured_with != digest:
+        return False
+    return row.status == "rejected" or catalog.store.exists(measurement_path(row._asdict()))
+
+
+def _key(exposure: str, detector: str) -> str:
+    """Name of an exposure's record; both parts came from a header or a file name."""
+    return path_key(f"{exposure}--{detector}", "exposure")
+
+
+def _staged(catalog: Catalog, journal: Journal, due: pd.DataFrame, digest: str) -> dict[str, dict[str, Any]]:
+    """Records of an interrupted run that still hold: same bytes, settings, ePSFs and code, and their table is there."""
+    wanted = {_key(row.exposure, row.detector): row for row in due.itertuples()}
+    records = {}
+    for key, record in journal.read().items():
+        row = wanted.get(key)
+        if row is None or record["measured_with"] != digest or record["sha256"] != row.sha256:
+            continue
+        places = journal.path(key, ".parquet"), measurement_path(row._asdict())
+        if record["status"] == "rejected" or any(catalog.store.exists(place) for place in places):
+            records[key] = record
+    return records
+
+
+def _compute(client, catalog, due, records, settings, libraries, digest, progress) -> dict[str, dict[str, Any]]:
+    """Measure what has no record yet, a file per task, and return the new records."""
+    groups: dict[tuple[str, str], dict[str, str]] = {}
+    for row in due.itertuples():
+        key = _key(row.exposure, row.detector)
+        if key not in records:
+            groups.setdefault((row.path, row.sha256), {})[row.detector] = key
+    tasks = {task_name(path): (path, sha, wanted) for (path, sha), wanted in groups.items()}
+    work = {key: (*args, catalog.store, settings, libraries, digest) for key, args in tasks.items()}
+    found: dict[str, dict[str, Any]] = {}
+    for outcome in apply(client, "measure", measure_file, work, progress):
+        path, sha256, wanted = tasks[outcome.key]
+        for record in outcome.result or ():
+            found[wanted[record["detector"]]] = record
+        if outcome.failure:
+            failed = {"status": "rejected", "reason": outcome.failure, "sha256": sha256, "measured_with": digest}
+            found |= dict.fromkeys(wanted.values(), failed)
+    return found
+
+
+def _publish(catalog, rows, due, records, journal, digest, report) -> pd.DataFrame:
+    """Move staged tables to their places, then commit EXPOSURES, which is what makes them part of the catalog."""
+    rows = rows.copy()
+    for row in due.itertuples():
+        key, place = _key(row.exposure, row.detector), measurement_path(row._asdict())
+        record, staged = records[key], journal.path(key, ".parquet")
+        rows.loc[row.Index, ["status", "reason", "measured_with"]] = [record["status"], record["reason"], digest]
+        if record["status"] == "ok":
+            if catalog.store.exists(staged):
+                catalog.store.publish(staged, place)
+            rows.loc[row.Index, _MEASURED] = [record[name] for name in _MEASURED]
+            report.done += 1
+        else:
+            if catalog.store.exists(place):
+                catalog.store.remove(place)
+            rows.loc[row.Index, _MEASURED] = [pd.NA, pd.NA, float("nan"), float("nan")]
+            report.rejected.append({"exposure": row.exposure, "path": row.path, "reason": record["reason"]})
+    rows = EXPOSURES.conform(rows)
+    catalog.write_exposures(rows)
+    return rows
+
+
+def _inputs(rows: pd.DataFrame) -> str:
+    """Digest of the exposures and the bytes they came from, in a fixed order."""
+    usable = rows[rows["status"] == "ok"]
+    names = sorted(zip(usable["exposure"], usable["detector"], usable["sha256"], strict=True))
+    return hashlib.sha256(json.dumps(names).encode()).hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("piazzi", *_LIBRARIES)}
+
+
+def _record(catalog: Catalog, stage: str, entry: dict[str, Any]) -> None:
+    """Write what a stage was made from into the catalog's manifest."""
+    catalog.write_manifest(catalog.manifest.with_stage(stage, entry))

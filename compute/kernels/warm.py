@@ -1,0 +1,27 @@
+"""Compile every kernel, or load it from Numba's cache, on a frame small enough to cost nothing."""
+
+import numpy as np
+
+from compute.kernels.chain import Frame, Model, find, fit_rounds
+from compute.kernels.epsf import average_residuals, gaussian_table
+
+
+def warm() -> None:
+    """Call each kernel once with the types that stages use."""
+    table, corner = gaussian_table(0.8, 4, 101)[None, None], np.zeros(1)
+    image = np.full((32, 32), 10.0, np.float32)
+    image[8:24, 8:24] += 1e4 * table[0, 0, 18:82:4, 18:82:4].astype(np.float32)
+    mask = np.zeros(image.shape, np.uint8)
+    mask[2, 2] = 2
+    frame = Frame(image, mask, np.ones_like(image), np.ones_like(image))
+    for order in (3, 5):
+        model = Model.of(table, corner, corner, 4, order)
+        sources = find(frame, model, 5.0, 2.5, 0.5)
+        fits = fit_rounds(
+            frame, model, sources, rounds=1, half=2, taper=(0.0, 0.0), template_error=0.0, max_iterations=3,
+            annulus=(4.0, 7.0),
+        )  # fmt: skip
+    one, mean, count = np.ones(1), np.zeros((1, 101, 101)), np.zeros((1, 101, 101))
+    average_residuals(
+        image, fits.drawn, *frame[1:], 16 * one, 16 * one, one, one, np.zeros(1, np.int64), 4, 12, 1, mean, count
+    )

@@ -1,0 +1,100 @@
+"""RECIPE.toml: what a run is made of, checked whole before anything is computed."""
+
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+import fsspec
+from pydantic import Field, ValidationError
+
+from catalogs.errors import PiazziError
+from compute.settings import MeasureSettings, Settings
+
+STAGES = ("ingest", "measure")
+
+
+class ExposureSection(Settings):
+    """``[exposures]``: where the frames are."""
+
+    files: tuple[str, ...] = Field(min_length=1, description="paths, URLs or glob patterns")
+    replace: bool = Field(False, description="accept new bytes under the name of an exposure already there")
+
+
+class MeasureSection(MeasureSettings):
+    """``[measure]``: settings of the stage, and the library ePSFs it uses."""
+
+    epsf: tuple[str, ...] = Field((), description="STDPSF files or cubes; without any, exposures build their own")
+
+
+class Recipe(Settings):
+    """A whole recipe; relative paths are relative to the recipe's own folder."""
+
+    catalog: str
+    field: str = ""
+    stages: tuple[Literal[STAGES], ...] = Field(STAGES, min_length=1)  # type: ignore[valid-type]
+    exposures: ExposureSection
+    measure: MeasureSection = MeasureSection()
+
+
+def read_recipe(path: str | Path) -> Recipe:
+    """Read and check a recipe; paths come back absolute.
+
+    Raises
+    ------
+    PiazziError
+        With every fault on a line of its own: section, name, what was found and what was expected.
+    """
+    path = Path(path)
+    try:
+        recipe = Recipe.model_validate(tomllib.loads(path.read_text()))
+    except OSError as error:
+        raise PiazziError(f"{path}: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise PiazziError(f"{path}: not TOML: {error}") from None
+    except ValidationError as error:
+        raise PiazziError("\n".join(f"{path}: {line}" for line in faults(error))) from None
+    base = path.resolve().parent
+    files = tuple(absolute(file, base) for file in recipe.exposures.files)
+    epsf = tuple(absolute(file, base) for file in recipe.measure.epsf)
+    changed = {
+        "catalog": absolute(recipe.catalog, base),
+        "exposures": recipe.exposures.model_copy(update={"files": files}),
+        "measure": recipe.measure.model_copy(update={"epsf": epsf}),
+    }
+    return recipe.model_copy(update=changed)
+
+
+def faults(error: ValidationError) -> list[str]:
+    """One line per fault of a settings model: where, what was found, what was expected."""
+    lines = []
+    for fault in error.errors():
+        place = ".".join(str(part) for part in fault["loc"]) or "settings"
+        found = "" if fault["type"] in ("missing", "value_error") else f" (found {fault['input']!r})"
+        lines.append(f"{place}: {fault['msg']}{found}")
+    return lines
+
+
+def absolute(path: str, base: Path) -> str:
+    """A local path made absolute from `base`; URLs are left alone."""
+    return path if "://" in path else str(base / Path(path).expanduser())
+
+
+def expand(patterns: tuple[str, ...]) -> list[str]:
+    """Files named by paths, URLs and glob patterns, sorted, each once.
+
+    Raises
+    ------
+    PiazziError
+        If a pattern matches nothing.
+    """
+    found: set[str] = set()
+    for pattern in patterns:
+        if not any(mark in pattern for mark in "*?["):
+            found.add(pattern)
+            continue
+        fs, place = fsspec.url_to_fs(pattern)
+        matches = [fs.unstrip_protocol(match) if "://" in pattern else match for match in fs.glob(place)]
+        if not matches:
+            raise PiazziError(f"{pattern}: found no file, expected at least one")
+        found.update(matches)
+    return sorted(found)

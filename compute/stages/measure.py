@@ -1,0 +1,147 @@
+"""Stage `measure`: one exposure and an ePSF in, rows of MEASUREMENTS out."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+
+from catalogs.cubes import EpsfCube
+from catalogs.errors import UnusableError
+from catalogs.exposure import Exposure
+from catalogs.flags import Flag
+from catalogs.tables import MEASUREMENTS
+from compute.kernels import starfit
+from compute.kernels.chain import Fits, Sources, find, fit_rounds
+from compute.kernels.starfit import COLUMNS
+from compute.settings import MeasureSettings
+from compute.stages.frames import frame_of, model_of
+
+_STATE_FLAGS = (
+    (starfit.HAS_SATURATED, Flag.SATURATED),
+    (starfit.BAD_CORE, Flag.BAD_CORE),
+    (starfit.HAS_BAD, Flag.BAD_PIXELS),
+    (starfit.AT_EDGE, Flag.EDGE),
+)
+_OWED = 0.1  # neighbours' share of the fitted light above which a star is flagged
+_SIGMAS = 4.0  # significance at which light in the wrong place tells what a source is
+
+
+class Measured(NamedTuple):
+    """Rows of MEASUREMENTS, and what EXPOSURES records about them."""
+
+    stars: pd.DataFrame
+    summary: dict[str, int | float]
+
+
+def measure(exposure: Exposure, cube: EpsfCube, settings: MeasureSettings) -> Measured:
+    """Find and fit the stars of one exposure.
+
+    Raises
+    ------
+    UnusableError
+        If nothing stands above the threshold, or the ePSF does not reach beyond the fitted window.
+    """
+    header = exposure.header
+    place = f"measure: {header.exposure} {header.detector}"
+    if cube.radius < settings.window / 2 + 2.5:
+        raise UnusableError(f"{place} ePSF radius", f"{cube.radius} pix", f"at least {settings.window / 2 + 2.5} pix")
+    frame, model = frame_of(exposure), model_of(cube, exposure, settings.spline_order)
+    sources = find(frame, model, settings.threshold, settings.isolation, settings.sharpness)
+    if sources.x.size == 0:
+        raise UnusableError(place, "no stars", f"a peak above {settings.threshold} sigma")
+    tapered = settings.aperture == "tapered"
+    fits = fit_rounds(
+        frame,
+        model,
+        sources,
+        rounds=settings.rounds,
+        half=settings.window // 2,
+        taper=(settings.taper_inner, settings.taper_outer) if tapered else (0.0, 0.0),
+        template_error=settings.template_error,
+        max_iterations=settings.max_iterations,
+        annulus=(settings.sky_inner, settings.sky_outer),
+    )
+    flags = _flags(exposure, sources, fits)
+    stars = _table(exposure, fits, flags)
+    own = stars["flags"] & ~np.uint32(exposure.flags)
+    clean = stars["qfit"][(own == 0) & (stars["flux"] > 20 * stars["flux_error"])]
+    middle = model.at((header.n_x - 1) / 2, (header.n_y - 1) / 2, np.zeros(1), np.zeros(1))
+    summary: dict[str, int | float] = {
+        "n_stars": len(stars),
+        "n_saturated": int((sources.n_saturated > 0).sum()),
+        "qfit_median": float(clean.median()),
+        "core_fraction": float(middle[0]),
+    }
+    return Measured(stars, summary)
+
+
+def _flags(exposure: Exposure, sources: Sources, fits: Fits) -> NDArray[np.uint32]:
+    """What is known against each source, as bits of :class:`catalogs.flags.Flag`."""
+    row = dict(zip(COLUMNS, fits.rows.T, strict=True))
+    state = row["state"].astype(int)
+    flags = np.full(state.size, exposure.flags, np.uint32)
+    for bit, flag in _STATE_FLAGS:
+        flags[state & bit != 0] |= np.uint32(flag)
+    flags[sources.n_saturated > 0] |= np.uint32(Flag.SATURATED)
+    flags[state & starfit.CONVERGED == 0] |= np.uint32(Flag.NOT_CONVERGED)
+    flags[row["neighbour"] > _OWED] |= np.uint32(Flag.NEIGHBOUR)
+    sharp, wide = _shape(row)
+    flags[sharp & (sources.n_saturated == 0)] |= np.uint32(Flag.COSMIC_RAY)
+    flags[wide & (sources.n_saturated == 0)] |= np.uint32(Flag.EXTENDED)
+    near = _near_saturated(exposure, row["x"], row["y"]) & (sources.n_saturated == 0)
+    flags[near] |= np.uint32(Flag.NEAR_SATURATED)
+    return flags
+
+
+def _shape(row: dict[str, NDArray]) -> tuple[NDArray, NDArray]:
+    """Sources too sharp and too wide for stars: central excess, and RADXS of either sign, each beyond its own noise."""
+    noise = np.sqrt(row["var_flux"]) / row["flux"]
+    floor = 0.1 + _SIGMAS * noise
+    sharp = (row["excess"] > 0.1 + _SIGMAS * row["excess_error"]) | (row["radxs"] < -floor)
+    return sharp, ~sharp & (row["radxs"] > floor)
+
+
+def _near_saturated(exposure: Exposure, x: NDArray, y: NDArray) -> NDArray[np.bool_]:
+    """Sources within a few pixels of a saturated pixel: pieces of bleeds and cores rather than stars."""
+    if not exposure.saturated.any():
+        return np.zeros(x.size, bool)
+    distance = distance_transform_edt(~exposure.saturated)
+    j = np.clip(np.round(y).astype(int), 0, distance.shape[0] - 1)
+    i = np.clip(np.round(x).astype(int), 0, distance.shape[1] - 1)
+    return distance[j, i] <= 5.0
+
+
+def _table(exposure: Exposure, fits: Fits, flags: NDArray[np.uint32]) -> pd.DataFrame:
+    """Rows of MEASUREMENTS by decreasing flux; sources without a flux come last, by position."""
+    header = exposure.header
+    row = dict(zip(COLUMNS, fits.rows.T, strict=True))
+    j = np.clip(np.round(row["y"]).astype(int), 0, header.n_y - 1)
+    i = np.clip(np.round(row["x"]).astype(int), 0, header.n_x - 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mag = -2.5 * np.log10(row["flux"])
+        columns = {
+            "x": row["x"] + header.x_start,
+            "y": row["y"] + header.y_start,
+            "x_error": np.sqrt(row["var_x"]),
+            "y_error": np.sqrt(row["var_y"]),
+            "xy_corr": row["cov_xy"] / np.sqrt(row["var_x"] * row["var_y"]),
+            "flux": row["flux"],
+            "flux_error": np.sqrt(row["var_flux"]),
+            "mag": mag,
+            "mag_error": 2.5 / np.log(10.0) * np.sqrt(row["var_flux"]) / row["flux"],
+            "sky": fits.sky,
+            "sky_error": fits.sky_error,
+            "mag_area": mag - 2.5 * np.log10(exposure.area[j, i]),
+            "x_gdc": np.nan,
+            "y_gdc": np.nan,
+            "mjd": header.mjd_mid,
+            "flags": flags,
+            "n_pix": row["n_pix"],
+        }
+    columns |= {name: row[name] for name in ("qfit", "radxs", "chi2", "peak", "neighbour")}
+    frame = pd.DataFrame(columns).assign(exposure=header.exposure)
+    frame = frame.sort_values(["flux", "y", "x"], ascending=[False, True, True], na_position="last", kind="stable")
+    frame["star"] = np.arange(1, len(frame) + 1)
+    return MEASUREMENTS.conform(frame)
