@@ -29,7 +29,7 @@ MEANINGS = {
     Flag.GROUP_FIT: "fitted together with overlapping stars",
     Flag.NOT_CONVERGED: "the fit did not settle, or had too few pixels; the position is the best guess",
     Flag.COSMIC_RAY: "sharper than any star can be: cosmic ray or hot pixel",
-    Flag.EXTENDED: "wider than a star: galaxy, blend or bleed",
+    Flag.EXTENDED: "wider than one star: galaxy, blend or bleed",
     Flag.CUTOUT: "measured on a cutout whose origin was inferred from the header",
     Flag.CTE: "from a CTE-affected CCD without pixel-based CTE correction",
     Flag.NEAR_SATURATED: "stands on the bleed, spike or halo of a saturated star",

@@ -2,8 +2,9 @@
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import fsspec
 import numpy as np
@@ -21,7 +22,7 @@ def _one_line(error: Exception) -> str:
 class Cards:
     """Keywords of one header, fetched with errors that name file, extension and keyword."""
 
-    def __init__(self, header: fits.Header, place: str):
+    def __init__(self, header: Mapping[str, Any], place: str):
         self._header, self.place = header, place
 
     def _get(self, key: str):
@@ -95,12 +96,15 @@ class FitsFile:
             return Cards(self._hdus[0].header, f"{self.name}[PRIMARY]")
         return Cards(self._hdu(extension, version).header, self.place(extension, version))
 
-    def table(self, extension: int) -> fits.FITS_rec | None:
-        """Rows of the table at position `extension`, None where there is none."""
+    def rows(self, position: int, columns: tuple[str, ...]) -> list[dict[str, float]]:
+        """Those of `columns` that are in the table at `position`, row by row; nothing where there is no table."""
+        if position >= len(self._hdus) or not isinstance(self._hdus[position], (fits.TableHDU, fits.BinTableHDU)):
+            return []
         try:
-            return self._hdus[extension].data
+            table = self._hdus[position].data
+            return [{key: np.asarray(row[key]).item() for key in columns if key in table.names} for row in table]
         except Exception as error:
-            raise UnusableError(f"{self.name}[{extension}]", _one_line(error), "a readable table") from error
+            raise UnusableError(f"{self.name}[{position}]", _one_line(error), "a readable table") from error
 
     def array(self, extension: str, version: int = 1) -> NDArray:
         """Pixels of an extension as stored, scaled by BZERO and BSCALE; UnusableError where absent or unreadable."""
@@ -138,6 +142,16 @@ def flag_bits(pixels: NDArray) -> NDArray[np.uint32]:
     return (pixels.astype(np.int64) & ((1 << min(width, 32)) - 1)).astype(np.uint32)
 
 
+def _last_byte(hdus: fits.HDUList) -> int:
+    """Length the headers promise; ValueError for a negative size, on which reading on would never end."""
+    end = 0
+    for hdu in hdus:
+        if hdu.size < 0:
+            raise ValueError(f"extension {hdu.name} of {hdu.size} bytes")
+        end = max(end, hdu.fileinfo()["datLoc"] + hdu.size)
+    return end
+
+
 @contextmanager
 def open_fits(path: str, wanted: str = "a FITS file") -> Iterator[FitsFile]:
     """Open a FITS file, local or any fsspec URL, gzipped or not; `wanted` says what for when there is none.
@@ -162,8 +176,7 @@ def open_fits(path: str, wanted: str = "a FITS file") -> Iterator[FitsFile]:
                 # Reading a gzip stream backwards starts it over, hence the whole of it at once.
                 stream = io.BytesIO(source.read()) if path.endswith(".gz") else source
                 hdus = fits.open(stream, memmap=False)
-                last = hdus[len(hdus) - 1]
-                needed, present = last.fileinfo()["datLoc"] + last.size, stream.seek(0, io.SEEK_END)
+                needed, present = _last_byte(hdus), stream.seek(0, io.SEEK_END)
                 file = FitsFile(path, hdus)
             except Exception as error:
                 raise UnusableError(name, _one_line(error), "a FITS file") from error

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 
 from catalogs.errors import UnusableError
@@ -41,6 +40,8 @@ DETECTORS = {
     "WF4": Detector(99.6, {7: (7.10, 5.19), 15: (13.95, 8.32)}, 44, 44),
 }
 LAST = 796  # last column and row in use
+
+GROUP_KEYS = ("DETECTOR", "CRPIX1", "CRPIX2", "CRVAL1", "CRVAL2", "CD1_1", "CD1_2", "CD2_1", "CD2_2")
 
 
 class _Plane(NamedTuple):
@@ -95,15 +96,11 @@ def _cube(file: FitsFile, quality: FitsFile) -> Iterator[_Plane]:
     cube, flags = (np.atleast_3d(each.array("PRIMARY").T).T for each in (file, quality))
     if cube.shape[1:] != (SIZE, SIZE) or flags.shape != cube.shape:
         raise UnusableError(f"{file.name}[PRIMARY] shape", f"{cube.shape}, flags {flags.shape}", "(4, 800, 800), both")
-    groups = file.table(1)
-    if groups is None or len(groups) != len(cube):
-        found = "no table" if groups is None else f"{len(groups)} rows"
-        raise UnusableError(f"{file.name}[1]", found, f"group parameters of {len(cube)} chips")
+    groups = file.rows(1, GROUP_KEYS)
+    if len(groups) != len(cube):
+        raise UnusableError(f"{file.name}[1]", f"a table of {len(groups)} rows", f"parameters of {len(cube)} groups")
     for index, row in enumerate(groups):
-        header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN"})
-        for key in ("DETECTOR", "CRPIX1", "CRPIX2", "CRVAL1", "CRVAL2", "CD1_1", "CD1_2", "CD2_1", "CD2_2"):
-            if key in groups.names:
-                header[key] = np.asarray(row[key]).item()
+        header = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN"} | row
         cards = Cards(header, f"{file.name}[group {index + 1}]")
         yield _Plane(_name(cards), cards, np.ascontiguousarray(cube[index], np.float32), flag_bits(flags[index]))
 

@@ -1,5 +1,6 @@
 """Run one function over many keys on the cluster; the order of completion never shows in the result."""
 
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
@@ -35,8 +36,10 @@ def apply(
     An exception is tried again `retries` times, a death of the worker as often as the scheduler's allowed failures;
     what then remains is an outcome with its reason, never an end of the run.
     """
+    # To a scheduler equal names are one task, and it may serve several catalogs or still hold an abandoned call.
+    call = uuid.uuid4().hex[:12]
     futures = {
-        client.submit(function, *args, key=f"{stage}-{key}", retries=retries, pure=False): key
+        client.submit(function, *args, key=f"{stage}-{key}-{call}", retries=retries, pure=False): key
         for key, args in arguments.items()
     }
     for done, future in enumerate(as_completed(futures), 1):
@@ -58,4 +61,5 @@ def _reason(stage: str, future) -> str:
         raise ConnectionError(f"{stage}: the scheduler was lost; run the same command again to go on")
     if isinstance(error, KilledWorker):
         return f"{stage}: found {error.allowed_failures + 1} dead workers, expected one that survives (out of memory?)"
-    return f"{stage}: found {type(error).__name__}: {error}, expected no error"
+    found = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"{stage}: found {found}, expected no error"

@@ -100,6 +100,8 @@ def saturated_cores(saturated: NDArray[np.bool_]) -> tuple[NDArray, NDArray, NDA
 
     A bleeding column is thin and the star's own core is thick, so the fullest box stands on the star.
     """
+    if not saturated.any():
+        return np.empty(0), np.empty(0), np.empty(0, np.int64)
     groups, n = label(saturated, structure=np.ones((3, 3)))
     fullness = uniform_filter(saturated.astype(np.float64), 7, mode="constant")
     x, y, size = np.empty(n), np.empty(n), np.empty(n, np.int64)

@@ -103,24 +103,35 @@ def _load(image, model, mask, poisson, floor, xc, yc, sky, pixels):
     """
     dx, dy, usable, light, others, gain, base = pixels
     ny, nx = image.shape
-    n_good, state = 0, 0
-    for k in range(dx.size):
-        px, py = xc + int(dx[k]), yc + int(dy[k])
-        usable[k] = light[k] = others[k] = gain[k] = 0.0
-        base[k] = 1.0
-        core = BAD_CORE if abs(dx[k]) <= 1.0 and abs(dy[k]) <= 1.0 else 0
-        if px < 0 or py < 0 or px >= nx or py >= ny:
-            state |= AT_EDGE | core
-        elif mask[py, px] != GOOD:
-            state |= HAS_BAD | core | (HAS_SATURATED if mask[py, px] == SATURATED else 0)
-        else:
-            usable[k] = 1.0
-            light[k] = image[py, px] - sky
-            others[k] = model[py, px]
-            gain[k] = poisson[py, px]
-            base[k] = floor[py, px]
-            n_good += 1
-    return n_good, state
+    half = int(dy[dy.size - 1])
+    whole = xc >= half and yc >= half and xc < nx - half and yc < ny - half
+    n_good, k = 0, 0
+    for j in range(yc - half, yc + half + 1):
+        for i in range(xc - half, xc + half + 1):
+            good = (whole or (0 <= i < nx and 0 <= j < ny)) and mask[j, i] == GOOD
+            usable[k] = 1.0 if good else 0.0
+            light[k] = image[j, i] - sky if good else 0.0
+            others[k] = model[j, i] if good else 0.0
+            gain[k] = poisson[j, i] if good else 0.0
+            base[k] = floor[j, i] if good else 1.0
+            n_good += good
+            k += 1
+    return n_good, 0 if n_good == k else _faults(mask, xc, yc, half)
+
+
+@jit
+def _faults(mask, xc, yc, half):
+    """State bits of a window with unusable pixels."""
+    ny, nx = mask.shape
+    state = 0
+    for j in range(yc - half, yc + half + 1):
+        for i in range(xc - half, xc + half + 1):
+            core = BAD_CORE if abs(i - xc) <= 1 and abs(j - yc) <= 1 else 0
+            if i < 0 or j < 0 or i >= nx or j >= ny:
+                state |= AT_EDGE | core
+            elif mask[j, i] != GOOD:
+                state |= HAS_BAD | core | (HAS_SATURATED if mask[j, i] == SATURATED else 0)
+    return state
 
 
 @jit(inline="always")

@@ -167,7 +167,7 @@ def test_measurements__nothing_is_read_before_computing(catalog):
 def test_measurements__only_the_columns_used_are_read(catalog, monkeypatch):
     asked = []
 
-    def spy(source, table, columns):
+    def spy(source, table, columns=None):
         asked.append(columns)
         return read_table(source, table, columns)
 

@@ -107,12 +107,20 @@ def _scramble_gzip(path):
     path.with_name("a_cal.fits.gz").write_bytes(bytes(packed))
 
 
+def _negative_size(path):
+    """A header that says -24 x 64 pixels: whoever trusts it reads the same extension for ever."""
+    raw = path.read_bytes()
+    at = raw.index(b"NAXIS1  = ", raw.index(b"BITPIX  =                   32"))
+    path.write_bytes(raw[:at] + b"NAXIS1  =                  -24" + raw[at + 30 :])
+
+
 BAD_FILES = {
     "missing": (lambda path: path.unlink(), "a_cal.fits: found no such file"),
     "empty": (lambda path: path.write_bytes(b""), "a_cal.fits: found .*expected a FITS file"),
     "not FITS": (lambda path: path.write_text("hello " * 1000), "a_cal.fits: found .*expected a FITS file"),
     "cut in the pixels": (lambda path: _truncate(path, 0.3), r"a_cal.fits.*(truncated|ERR|DQ)"),
     "cut near the end": (lambda path: _truncate(path, 0.97), "a_cal.fits: found .*truncated"),
+    "a size that leads back into itself": (_negative_size, "a_cal.fits: found extension DQ of -6144 bytes"),
     "cut in the first header": (lambda path: path.write_bytes(path.read_bytes()[:1000]), "a_cal.fits"),
 }
 

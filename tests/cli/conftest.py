@@ -1,0 +1,5 @@
+"""Fixtures of the command line's tests."""
+
+from tests.graph.running import client, frames, own_frames
+
+__all__ = ["client", "frames", "own_frames"]

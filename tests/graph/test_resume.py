@@ -1,0 +1,220 @@
+"""A run that stopped anywhere goes on from there and ends as if it had never stopped."""
+
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from catalogs import open_catalog
+from catalogs.catalog import Catalog
+from catalogs.store import Store
+from compute.graph import pipeline, tasks
+from compute.graph.journal import Journal
+from compute.graph.run import writing
+from tests.graph.running import FAST, OTHER, enter, name_of, tables, tree, write_field
+
+
+class Killed(BaseException):
+    """Stands for the death of the process."""
+
+
+@pytest.fixture(scope="module")
+def undisturbed(client, frames, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    enter(folder / "fast", client, frames, FAST)
+    enter(folder / "other", client, frames, OTHER)
+    return {"fast": tree(folder / "fast"), "other": tree(folder / "other")}
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """How often each exposure was read in and measured."""
+    counts = {"ingest": Counter(), "measure": Counter()}
+    ingest, measure = tasks.ingest, tasks.measure
+
+    def counted_ingest(path, known):
+        rows = ingest(path, known)
+        counts["ingest"][Path(path).name.removesuffix("_cal.fits")] += rows is not None
+        return rows
+
+    def counted_measure(exposure, cube, settings):
+        counts["measure"][exposure.header.exposure] += 1
+        return measure(exposure, cube, settings)
+
+    monkeypatch.setattr(tasks, "ingest", counted_ingest)
+    monkeypatch.setattr(tasks, "measure", counted_measure)
+    return counts
+
+
+def settle(client):
+    """Wait until no task of an abandoned run is left on the workers."""
+    while any(client.processing().values()):
+        time.sleep(0.02)
+
+
+def interrupt(url, client, frames, settings, during, after):
+    """Run and die when `after` tasks of stage `during` have ended; returns the records that were staged."""
+
+    def die(stage, done, total, key):
+        if (stage, done) == (during, after):
+            raise Killed
+
+    with pytest.raises(Killed):
+        enter(url, client, frames, settings, progress=die)
+    settle(client)
+    return Journal(Store(url), during).read()
+
+
+def die_on(monkeypatch, owner, name, at):
+    """Let the `at`-th call of a method die before it does anything."""
+    method, made = getattr(owner, name), []
+
+    def call(*args, **kwargs):
+        made.append(args)
+        if len(made) == at:
+            raise Killed
+        return method(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, call)
+
+
+@pytest.mark.parametrize("during", ["ingest", "measure"])
+def test_resume__staged_records_are_not_computed_again(client, frames, tmp_path, undisturbed, calls, during):
+    staged = interrupt(tmp_path / "lmc", client, frames, FAST, during, after=2)
+    assert len(staged) >= 2
+    calls[during].clear()
+    enter(tmp_path / "lmc", client, frames, FAST)
+    assert calls[during].total() == 4 - len(staged)
+    assert tree(tmp_path / "lmc") == undisturbed["fast"]
+
+
+def test_resume__records_of_other_settings_are_stale(client, frames, tmp_path, undisturbed, calls):
+    interrupt(tmp_path / "lmc", client, frames, OTHER, "measure", after=2)
+    calls["measure"].clear()
+    enter(tmp_path / "lmc", client, frames, FAST)
+    assert calls["measure"] == {name_of(i): 1 for i in range(1, 5)}
+    assert tree(tmp_path / "lmc") == undisturbed["fast"]
+
+
+def test_resume__records_of_other_bytes_are_stale(client, own_frames, tmp_path, calls):
+    files = own_frames(tmp_path / "data", 2)
+    staged = interrupt(tmp_path / "lmc", client, files, FAST, "measure", after=2)
+    assert len(staged) == 2
+    calls["measure"].clear()
+    write_field(Path(files[0]), seed=77)
+    _, entered, measured = enter(tmp_path / "lmc", client, files, FAST, replace=True)
+    assert (entered.done, entered.skipped, measured.done) == (1, 1, 2)
+    assert calls["measure"] == {name_of(1): 1}
+    enter(tmp_path / "alone", client, files, FAST)
+    assert tables(tmp_path / "lmc") == tables(tmp_path / "alone")
+
+
+def test_resume__a_file_that_changed_since_it_was_read_in_is_read_again(client, own_frames, tmp_path, calls):
+    files = own_frames(tmp_path / "data", 2)
+    interrupt(tmp_path / "lmc", client, files, FAST, "ingest", after=2)
+    write_field(Path(files[0]), seed=77)
+    calls["ingest"].clear()
+    enter(tmp_path / "lmc", client, files, FAST)
+    assert calls["ingest"] == {name_of(1): 1}
+    enter(tmp_path / "alone", client, files, FAST)
+    assert tree(tmp_path / "lmc") == tree(tmp_path / "alone")
+
+
+def test_resume__a_record_without_its_table_is_not_trusted(client, frames, tmp_path, undisturbed, calls):
+    staged = interrupt(tmp_path / "lmc", client, frames, FAST, "measure", after=4)
+    assert len(staged) == 4
+    Store(tmp_path / "lmc").remove(f".staging/measure/{name_of(2)}--NIS.parquet")
+    calls["measure"].clear()
+    enter(tmp_path / "lmc", client, frames, FAST)
+    assert calls["measure"] == {name_of(2): 1}
+    assert tree(tmp_path / "lmc") == undisturbed["fast"]
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "at"),
+    [(Store, "publish", 1), (Store, "publish", 2), (Catalog, "write_exposures", 2), (Catalog, "write_manifest", 3),
+     (Journal, "clear", 1), (Journal, "clear", 2)],
+)  # fmt: skip
+def test_resume__killed_while_publishing(client, frames, tmp_path, undisturbed, calls, monkeypatch, owner, name, at):
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        die_on(patch, owner, name, at)
+        enter(tmp_path / "lmc", client, frames, FAST)
+    measured = calls["measure"].total()
+    enter(tmp_path / "lmc", client, frames, FAST)
+    assert calls["measure"] == {name_of(i): 1 for i in range(1, 5)}
+    assert measured in (0, 4)
+    assert tree(tmp_path / "lmc") == undisturbed["fast"]
+
+
+@pytest.mark.parametrize("at", [1, 3])
+def test_resume__killed_while_replacing_then_the_old_settings_again(
+    client, frames, tmp_path, undisturbed, monkeypatch, at
+):
+    enter(tmp_path / "lmc", client, frames, FAST)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        die_on(patch, Store, "publish", at)
+        enter(tmp_path / "lmc", client, frames, OTHER)
+    _, _, measured = enter(tmp_path / "lmc", client, frames, FAST)
+    # Tables that the other settings had already replaced are measured again; the others stand.
+    assert (measured.done, measured.skipped) == (at - 1, 5 - at)
+    assert tables(tmp_path / "lmc") == {p: d for p, d in undisturbed["fast"].items() if p.endswith(".parquet")}
+
+
+def test_resume__killed_while_replacing_then_a_run_over_another_file(
+    client, frames, tmp_path, undisturbed, monkeypatch
+):
+    enter(tmp_path / "lmc", client, frames[:3], FAST)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        die_on(patch, Store, "publish", 3)
+        enter(tmp_path / "lmc", client, frames[:3], OTHER)
+    enter(tmp_path / "lmc", client, frames[3:], FAST)
+    enter(tmp_path / "lmc", client, frames, FAST)
+    assert tables(tmp_path / "lmc") == {p: d for p, d in undisturbed["fast"].items() if p.endswith(".parquet")}
+
+
+def test_resume__killed_between_a_table_and_its_record(client, frames, tmp_path, undisturbed, monkeypatch):
+    interrupt(tmp_path / "lmc", client, frames[:1], OTHER, "measure", after=1)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        # The task fails where a kill would have ended it: the new table is staged, its record is not written.
+        patch.setattr(Journal, "write", lambda self, key, record: 1 / 0)
+        die_on(patch, Catalog, "write_exposures", 2)
+        enter(tmp_path / "lmc", client, frames[:1], FAST)
+    enter(tmp_path / "lmc", client, frames, OTHER)
+    assert tables(tmp_path / "lmc") == {p: d for p, d in undisturbed["other"].items() if p.endswith(".parquet")}
+
+
+def test_measure__same_settings_compute_nothing(client, frames, tmp_path, calls):
+    enter(tmp_path / "lmc", client, frames[:2])
+    calls["measure"].clear()
+    with writing(str(tmp_path / "lmc")) as catalog:
+        report = pipeline.measure(catalog, client, FAST)
+    assert (report.done, report.skipped) == (0, 2)
+    assert calls["measure"].total() == 0
+
+
+def test_measure__new_settings_replace_the_old(client, frames, tmp_path, undisturbed):
+    enter(tmp_path / "lmc", client, frames, FAST)
+    before = open_catalog(tmp_path / "lmc").exposures["measured_with"]
+    _, _, report = enter(tmp_path / "lmc", client, frames, OTHER)
+    assert (report.done, report.skipped) == (4, 0)
+    assert tables(tmp_path / "lmc") == {p: d for p, d in undisturbed["other"].items() if p.endswith(".parquet")}
+    assert not set(before) & set(open_catalog(tmp_path / "lmc").exposures["measured_with"])
+
+
+def test_measure__a_lost_table_is_measured_again(client, frames, tmp_path, undisturbed, calls):
+    catalog, *_ = enter(tmp_path / "lmc", client, frames)
+    (lost,) = [path for path in catalog.store.list("measurements") if name_of(3) in path]
+    catalog.store.remove(lost)
+    calls["measure"].clear()
+    enter(tmp_path / "lmc", client, frames)
+    assert calls["measure"] == {name_of(3): 1}
+    assert tree(tmp_path / "lmc") == undisturbed["fast"]
+
+
+def test_fresh__staged_records_are_computed_again(client, frames, tmp_path, undisturbed, calls):
+    interrupt(tmp_path / "lmc", client, frames, FAST, "measure", after=2)
+    calls["measure"].clear()
+    enter(tmp_path / "lmc", client, frames, FAST, fresh=True)
+    assert calls["measure"].total() == 4
+    assert tree(tmp_path / "lmc") == undisturbed["fast"]
