@@ -12,17 +12,16 @@ from distributed import Client
 
 from catalogs.catalog import Catalog, measurement_path
 from catalogs.errors import UnusableError
-from catalogs.readers.names import path_key
 from catalogs.tables import EXPOSURES
 from compute.graph.apply import Progress, apply
 from compute.graph.journal import Journal
+from compute.graph.publish import entered, publish, record_key, recover, take_staged
 from compute.graph.tasks import ingest_file, measure_file, stamp, task_name
 from compute.settings import MeasureSettings
 from compute.stages.ingest import rejected
 from compute.stages.library import find_library
 
 _LIBRARIES = ("numpy", "scipy", "numba", "astropy", "pandas", "pyarrow")
-_MEASURED = ["n_stars", "n_saturated", "qfit_median", "core_fraction"]
 
 
 @dataclass
@@ -56,8 +55,7 @@ def ingest(
     report, journal = Report("ingest"), Journal(catalog.store, "ingest")
     files = sorted(set(files))
     old = catalog.exposures
-    entered = old[old["status"] == "ok"].groupby("path")["sha256"].first()
-    known = {} if fresh else entered.to_dict()
+    known = {} if fresh else old[old["status"] == "ok"].groupby("path")["sha256"].first().to_dict()
     staged = {} if fresh else {r["path"]: r for r in journal.read().values() if r["stamp"] == stamp(r["path"])}
     records = {path: staged[path] for path in files if path in staged}
     work = {task_name(p): (p, known.get(p), catalog.store) for p in files if p not in records}
@@ -68,34 +66,51 @@ def ingest(
 
     rows = old
     for path in files:
-        new = records[path]["rows"]
+        refused = (rows["path"] == path) & ~entered(rows)  # what was said of this file before is no longer news
+        rows, new = rows[~refused], records[path]["rows"]
         if new is None:
-            report.skipped += int((old["path"] == path).sum())
+            report.skipped += int((rows["path"] == path).sum())
             continue
-        rows = _enter(rows, EXPOSURES.conform(pd.DataFrame(new)), replace or fresh, report)
+        rows = _enter(rows, EXPOSURES.conform(pd.DataFrame(new)), files, replace, fresh, report)
     catalog.write_exposures(rows)
+    _retire(catalog, old, rows)
     _record(catalog, "ingest", {"inputs": _inputs(rows), "versions": _versions()})
     journal.clear()
     return report
 
 
-def _enter(rows: pd.DataFrame, new: pd.DataFrame, replace: bool, report: Report) -> pd.DataFrame:
-    """EXPOSURES with the rows of one file added, in place of what that file left there before."""
-    path = new["path"].iloc[0]
-    ok = (rows["status"] == "ok") | rows["measured_with"].notna()
-    clash = rows[ok & rows["exposure"].isin(new["exposure"]) & rows["detector"].isin(new["detector"])]
-    other = clash[clash["sha256"] != new["sha256"].iloc[0]]
-    if len(other) and not replace:
-        found = f"other bytes ({new['sha256'].iloc[0][:12]})"
+def _enter(
+    rows: pd.DataFrame, new: pd.DataFrame, files: Sequence[str], replace: bool, fresh: bool, report: Report
+) -> pd.DataFrame:
+    """EXPOSURES with the rows of one file added, unless its exposures are there already."""
+    path, sha256 = new["path"].iloc[0], new["sha256"].iloc[0]
+    clash = rows[entered(rows) & rows["exposure"].isin(new["exposure"]) & rows["detector"].isin(new["detector"])]
+    other = clash[clash["sha256"] != sha256]
+    if len(other) and not (replace or fresh):
+        found = f"other bytes ({sha256[:12]})"
         expected = f"{other['sha256'].iloc[0][:12]} as entered from {other['path'].iloc[0]}, or --replace"
         reason = str(UnusableError(f"ingest: {new['exposure'].iloc[0]}", found, expected))
-        new = EXPOSURES.conform(pd.DataFrame([rejected(path, new["sha256"].iloc[0], reason)]))
+        new = EXPOSURES.conform(pd.DataFrame([rejected(path, sha256, reason)]))
         clash = clash.iloc[:0]
+    elif len(clash) == len(new) and not len(other) and (clash["status"] == "ok").all() and not fresh:
+        moved = clash.index[~clash["path"].isin(files)]
+        rows.loc[moved, "path"] = path
+        report.skipped += len(clash)
+        return rows
     for row in new[new["status"] == "rejected"].itertuples():
         report.rejected.append({"exposure": row.exposure, "path": row.path, "reason": row.reason})
     report.done += int((new["status"] == "ok").sum())
-    gone = rows.index.isin(clash.index) | ((rows["path"] == path) & ~ok)
-    return pd.concat([rows[~gone], new], ignore_index=True) if len(rows) else new
+    rows = rows.drop(clash.index)
+    return pd.concat([rows, new], ignore_index=True) if len(rows) else new
+
+
+def _retire(catalog: Catalog, old: pd.DataFrame, rows: pd.DataFrame) -> None:
+    """Remove the tables of exposures whose bytes have been replaced."""
+    kept = set(zip(rows["exposure"], rows["detector"], rows["sha256"], strict=True))
+    for row in old[old["n_stars"].notna()].to_dict("records"):
+        table = measurement_path(row)
+        if (row["exposure"], row["detector"], row["sha256"]) not in kept and catalog.store.exists(table):
+            catalog.store.remove(table)
 
 
 def measure(
@@ -123,8 +138,10 @@ def measure(
     report, journal = Report("measure"), Journal(catalog.store, "measure")
     libraries = tuple(find_library(path) for path in epsf)
     digest = settings.digest(*(library.sha256 for library in libraries), version("piazzi"))
-    rows = catalog.exposures
-    usable = (rows["status"] == "ok") | rows["measured_with"].notna()
+    rows = recover(catalog, journal)
+    if fresh:
+        journal.clear()
+    usable = entered(rows)
     if files is not None:
         usable &= rows["path"].isin(list(files))
     due = rows[usable]
@@ -132,53 +149,38 @@ def measure(
         done = [_stands(catalog, row, digest) for row in due.itertuples()]
         report.skipped = sum(done)
         due = due[[not d for d in done]]
-    records = {} if fresh else _staged(catalog, journal, due, digest)
+    records = take_staged(catalog, journal, due, digest)
     records |= _compute(client, catalog, due, records, settings, libraries, digest, progress)
-    published = _publish(catalog, rows, due, records, journal, digest, report)
-    inputs = published[published["measured_with"] == digest]
+    published = publish(catalog, rows, due, records, journal, digest)
+    for row in published.loc[due.index].itertuples():
+        if row.status == "ok":
+            report.done += 1
+        else:
+            report.rejected.append({"exposure": row.exposure, "path": row.path, "reason": row.reason})
     entry = {
-        "inputs": _inputs(inputs),
         "settings": settings.model_dump(mode="json"),
         "epsf": [library._asdict() for library in libraries] or "built from each exposure",
         "versions": _versions(),
-        "rows": int(inputs["n_stars"].sum()),
     }
-    _record(catalog, "measure", {**catalog.manifest.provenance.get("measure", {}), digest: entry})
+    entries = {**catalog.manifest.provenance.get("measure", {}), digest: entry}
+    groups = {name: part for name, part in published.groupby("measured_with") if name in entries}
+    counts = {name: {"inputs": _inputs(part), "rows": int(part["n_stars"].sum())} for name, part in groups.items()}
+    _record(catalog, "measure", {name: {**entries[name], **count} for name, count in counts.items()})
     journal.clear()
     return report
 
 
 def _stands(catalog: Catalog, row: Any, digest: str) -> bool:
     """Whether an exposure was already measured, or refused, in just this way."""
-    if row.measured_with != digest:
-        return False
-    return row.status == "rejected" or catalog.store.exists(measurement_path(row._asdict()))
-
-
-def _key(exposure: str, detector: str) -> str:
-    """Name of an exposure's record; both parts came from a header or a file name."""
-    return path_key(f"{exposure}--{detector}", "exposure")
-
-
-def _staged(catalog: Catalog, journal: Journal, due: pd.DataFrame, digest: str) -> dict[str, dict[str, Any]]:
-    """Records of an interrupted run that still hold: same bytes, settings, ePSFs and code, and their table is there."""
-    wanted = {_key(row.exposure, row.detector): row for row in due.itertuples()}
-    records = {}
-    for key, record in journal.read().items():
-        row = wanted.get(key)
-        if row is None or record["measured_with"] != digest or record["sha256"] != row.sha256:
-            continue
-        places = journal.path(key, ".parquet"), measurement_path(row._asdict())
-        if record["status"] == "rejected" or any(catalog.store.exists(place) for place in places):
-            records[key] = record
-    return records
+    there = catalog.store.exists(measurement_path(row._asdict()))
+    return row.measured_with == digest and there == (row.status == "ok")
 
 
 def _compute(client, catalog, due, records, settings, libraries, digest, progress) -> dict[str, dict[str, Any]]:
     """Measure what has no record yet, a file per task, and return the new records."""
     groups: dict[tuple[str, str], dict[str, str]] = {}
     for row in due.itertuples():
-        key = _key(row.exposure, row.detector)
+        key = record_key(row.exposure, row.detector)
         if key not in records:
             groups.setdefault((row.path, row.sha256), {})[row.detector] = key
     tasks = {task_name(path): (path, sha, wanted) for (path, sha), wanted in groups.items()}
@@ -192,28 +194,6 @@ def _compute(client, catalog, due, records, settings, libraries, digest, progres
             failed = {"status": "rejected", "reason": outcome.failure, "sha256": sha256, "measured_with": digest}
             found |= dict.fromkeys(wanted.values(), failed)
     return found
-
-
-def _publish(catalog, rows, due, records, journal, digest, report) -> pd.DataFrame:
-    """Move staged tables to their places, then commit EXPOSURES, which is what makes them part of the catalog."""
-    rows = rows.copy()
-    for row in due.itertuples():
-        key, place = _key(row.exposure, row.detector), measurement_path(row._asdict())
-        record, staged = records[key], journal.path(key, ".parquet")
-        rows.loc[row.Index, ["status", "reason", "measured_with"]] = [record["status"], record["reason"], digest]
-        if record["status"] == "ok":
-            if catalog.store.exists(staged):
-                catalog.store.publish(staged, place)
-            rows.loc[row.Index, _MEASURED] = [record[name] for name in _MEASURED]
-            report.done += 1
-        else:
-            if catalog.store.exists(place):
-                catalog.store.remove(place)
-            rows.loc[row.Index, _MEASURED] = [pd.NA, pd.NA, float("nan"), float("nan")]
-            report.rejected.append({"exposure": row.exposure, "path": row.path, "reason": record["reason"]})
-    rows = EXPOSURES.conform(rows)
-    catalog.write_exposures(rows)
-    return rows
 
 
 def _inputs(rows: pd.DataFrame) -> str:

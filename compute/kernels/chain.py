@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from compute.kernels import detect, starfit
+from compute.kernels import columns, detect, starfit
 from compute.kernels.render import draw_stars
 from compute.kernels.sky import annulus_sky, sky_map
 from compute.kernels.spline import coefficients, evaluate, taps
@@ -60,7 +60,7 @@ class Sources(NamedTuple):
 
 
 class Fits(NamedTuple):
-    """Result of the last round: rows of :data:`compute.kernels.starfit.COLUMNS`, sky, and all stars drawn."""
+    """Result of the last round: rows of :data:`compute.kernels.columns.COLUMNS`, sky, and all stars drawn."""
 
     rows: NDArray[np.float64]
     sky: NDArray[np.float64]
@@ -92,7 +92,7 @@ def find(frame: Frame, model: Model, threshold: float, isolation: float, sharpne
     sharpest = centred.max() / centred.sum()
     keep = ~(value - 2.0 * error > sharpest + sharpness * (1.0 - sharpest))
 
-    saturated = frame.mask == starfit.SATURATED
+    saturated = frame.mask == columns.SATURATED
     cores = detect.saturated_cores(saturated)
     if saturated.any():
         keep &= distance_transform_edt(~saturated)[y, x] > _CLEAR
@@ -136,7 +136,7 @@ def fit_rounds(
     x, y = sources.x.copy(), sources.y.copy()
     n = x.size
     flux, sky, sky_error = np.zeros(n), np.zeros(n), np.zeros(n)
-    rows = np.full((n, len(starfit.COLUMNS)), np.nan)
+    rows = np.full((n, len(columns.COLUMNS)), np.nan)
     drawn = np.zeros_like(frame.image)
     core = sources.n_saturated > 0
     wide = min(_CORE_HALF, model.radius - 3)
@@ -152,8 +152,8 @@ def fit_rounds(
                 template_error, max_iterations, out,
             )  # fmt: skip
             rows[k], sky[k], sky_error[k] = out, level, error
-        x, y = rows[:, starfit.X].copy(), rows[:, starfit.Y].copy()
-        flux = np.nan_to_num(rows[:, starfit.FLUX])
+        x, y = rows[:, columns.X].copy(), rows[:, columns.Y].copy()
+        flux = np.nan_to_num(rows[:, columns.FLUX])
         drawn = draw(frame, model, x, y, flux)
     return Fits(rows, sky, sky_error, drawn)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
 
-from compute.kernels import epsf, starfit
+from compute.kernels import columns, epsf
 from compute.kernels.chain import Fits, Frame, Model, Sources, draw, find, fit_rounds
 
 _REACH = 12.5  # [pix] half width of the tables
@@ -47,8 +47,8 @@ def build(
     ny, nx = frame.image.shape
     corner = np.zeros(1)
     model = Model.of(tables, corner, corner, oversampling, 5)
-    sources = find(frame, model, 5.0, 2.5, 0.5)
-    clear = distance_transform_edt(frame.mask != starfit.SATURATED) if (frame.mask == starfit.SATURATED).any() else None
+    sources = find(frame, model, 10.0, 2.5, 0.5)
+    clear = distance_transform_edt(frame.mask != columns.SATURATED) if (frame.mask == columns.SATURATED).any() else None
     fits = _fit(frame, model, sources, 2)
     chosen = _choose(fits, sources, clear, stars, signal_to_noise)
     if chosen.size < _FEW:
@@ -91,9 +91,9 @@ def _best_gaussian(frame: Frame, oversampling: int, n: int, signal_to_noise: flo
     for k, model in enumerate(models):
         fits = _fit(frame, model, found, 1)
         rows = fits.rows
-        bright = rows[:, starfit.FLUX] ** 2 > signal_to_noise**2 * rows[:, starfit.VAR_FLUX]
+        bright = rows[:, columns.FLUX] ** 2 > signal_to_noise**2 * rows[:, columns.VAR_FLUX]
         judged = rows[bright if bright.any() else slice(None)]
-        quality = np.nanmedian(np.where(np.isnan(judged[:, starfit.QFIT]), 9.99, judged[:, starfit.QFIT]))
+        quality = np.nanmedian(np.where(np.isnan(judged[:, columns.QFIT]), 9.99, judged[:, columns.QFIT]))
         if quality < lowest:
             best, lowest = k, quality
     return epsf.gaussian_table(_WIDTHS[best], oversampling, n)[None, None]
@@ -102,11 +102,11 @@ def _best_gaussian(frame: Frame, oversampling: int, n: int, signal_to_noise: flo
 def _choose(fits: Fits, sources: Sources, clear: NDArray | None, stars: int, signal_to_noise: float) -> NDArray:
     """Indices of the stars to build from: brightest first, whole, isolated, and fitting no worse than their like."""
     rows = fits.rows
-    flux = np.nan_to_num(rows[:, starfit.FLUX])
-    state = rows[:, starfit.STATE].astype(int)
-    whole = (state == starfit.CONVERGED) & (sources.n_saturated == 0)
-    good = whole & (flux**2 > signal_to_noise**2 * rows[:, starfit.VAR_FLUX]) & (rows[:, starfit.NEIGHBOUR] < 0.05)
-    x, y = rows[:, starfit.X], rows[:, starfit.Y]
+    flux = np.nan_to_num(rows[:, columns.FLUX])
+    state = rows[:, columns.STATE].astype(int)
+    whole = (state == columns.CONVERGED) & (sources.n_saturated == 0)
+    good = whole & (flux**2 > signal_to_noise**2 * rows[:, columns.VAR_FLUX]) & (rows[:, columns.NEIGHBOUR] < 0.05)
+    x, y = rows[:, columns.X], rows[:, columns.Y]
     if clear is not None:
         j, i = (np.clip(np.round(p).astype(int), 0, s - 1) for p, s in zip((y, x), clear.shape, strict=True))
         good &= clear[j, i] > 2 * _ISOLATION
@@ -115,7 +115,7 @@ def _choose(fits: Fits, sources: Sources, clear: NDArray | None, stars: int, sig
     k = k[[flux[near].max() <= flux[s] for s, near in zip(k, pairs, strict=True)]] if k.size else k
     if k.size == 0:
         return k
-    qfit = rows[k, starfit.QFIT]
+    qfit = rows[k, columns.QFIT]
     middle = np.nanmedian(qfit)
     k = k[qfit < middle + 4.0 * 1.4826 * np.nanmedian(abs(qfit - middle)) + 1e-9]
     return k[np.argsort(-flux[k], kind="stable")][:stars]
@@ -123,7 +123,7 @@ def _choose(fits: Fits, sources: Sources, clear: NDArray | None, stars: int, sig
 
 def _rebuild(frame, fits, chosen, tables, fx, fy, oversampling):
     """One pass: flatten the pixel phases, then adjust and smooth the tables a few times at those positions."""
-    x, y, flux = (fits.rows[:, c].copy() for c in (starfit.X, starfit.Y, starfit.FLUX))
+    x, y, flux = (fits.rows[:, c].copy() for c in (columns.X, columns.Y, columns.FLUX))
     x = epsf.flatten_phases(x, epsf.phase_harmonics(x[chosen]))
     y = epsf.flatten_phases(y, epsf.phase_harmonics(y[chosen]))
     flux = np.nan_to_num(flux)

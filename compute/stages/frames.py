@@ -5,7 +5,7 @@ import numpy as np
 from catalogs.cubes import EpsfCube
 from catalogs.exposure import Exposure
 from compute.kernels.chain import Frame, Model
-from compute.kernels.starfit import BAD, GOOD, SATURATED
+from compute.kernels.columns import BAD, GOOD, SATURATED
 
 
 def frame_of(exposure: Exposure) -> Frame:

@@ -12,17 +12,17 @@ from catalogs.errors import UnusableError
 from catalogs.exposure import Exposure
 from catalogs.flags import Flag
 from catalogs.tables import MEASUREMENTS
-from compute.kernels import starfit
+from compute.kernels import columns
 from compute.kernels.chain import Fits, Sources, find, fit_rounds
-from compute.kernels.starfit import COLUMNS
+from compute.kernels.columns import COLUMNS
 from compute.settings import MeasureSettings
 from compute.stages.frames import frame_of, model_of
 
 _STATE_FLAGS = (
-    (starfit.HAS_SATURATED, Flag.SATURATED),
-    (starfit.BAD_CORE, Flag.BAD_CORE),
-    (starfit.HAS_BAD, Flag.BAD_PIXELS),
-    (starfit.AT_EDGE, Flag.EDGE),
+    (columns.HAS_SATURATED, Flag.SATURATED),
+    (columns.BAD_CORE, Flag.BAD_CORE),
+    (columns.HAS_BAD, Flag.BAD_PIXELS),
+    (columns.AT_EDGE, Flag.EDGE),
 )
 _OWED = 0.1  # neighbours' share of the fitted light above which a star is flagged
 _SIGMAS = 4.0  # significance at which light in the wrong place tells what a source is
@@ -85,7 +85,7 @@ def _flags(exposure: Exposure, sources: Sources, fits: Fits) -> NDArray[np.uint3
     for bit, flag in _STATE_FLAGS:
         flags[state & bit != 0] |= np.uint32(flag)
     flags[sources.n_saturated > 0] |= np.uint32(Flag.SATURATED)
-    flags[state & starfit.CONVERGED == 0] |= np.uint32(Flag.NOT_CONVERGED)
+    flags[state & columns.CONVERGED == 0] |= np.uint32(Flag.NOT_CONVERGED)
     flags[row["neighbour"] > _OWED] |= np.uint32(Flag.NEIGHBOUR)
     sharp, wide = _shape(row)
     flags[sharp & (sources.n_saturated == 0)] |= np.uint32(Flag.COSMIC_RAY)

@@ -7,7 +7,7 @@ from astropy.nddata import NDData
 from astropy.table import Table
 from photutils.psf import GriddedPSFModel, PSFPhotometry
 
-from compute.kernels import spline, starfit
+from compute.kernels import columns, spline, starfit
 from compute.kernels.scene import AnalyticEpsf, expose, render, scatter
 from tests.bench.pairs import compare as timed
 
@@ -50,7 +50,7 @@ def _ours(image, tables, fiducials, start):
     nothing, mask = np.zeros_like(image), np.zeros(image.shape, np.uint8)
     poisson, floor = np.ones_like(image), np.full_like(image, READ_NOISE**2)
     n = start[0].size
-    zero, sky, out = np.zeros(n), np.full(n, SKY), np.empty((n, len(starfit.COLUMNS)))
+    zero, sky, out = np.zeros(n), np.full(n, SKY), np.empty((n, len(columns.COLUMNS)))
 
     def run():
         starfit.fit_stars(

@@ -15,7 +15,7 @@ from tests.frames import write_jwst
 
 # One round of everything: these tests ask what becomes of exposures, not how well their stars are fitted.
 FAST = MeasureSettings(rounds=1, own_epsf=EpsfSettings(grid=1, passes=1))
-OTHER = MeasureSettings(rounds=1, threshold=8, own_epsf=EpsfSettings(grid=1, passes=1))
+OTHER = MeasureSettings(rounds=1, own_epsf=EpsfSettings(grid=1, passes=2))
 GAIN = 1000.0  # electrons for one MJy/sr
 
 

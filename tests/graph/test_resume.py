@@ -24,7 +24,10 @@ def undisturbed(client, frames, tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
     enter(folder / "fast", client, frames, FAST)
     enter(folder / "other", client, frames, OTHER)
-    return {"fast": tree(folder / "fast"), "other": tree(folder / "other")}
+    fast, other = tree(folder / "fast"), tree(folder / "other")
+    assert fast.keys() == other.keys()
+    assert all(fast[path] != other[path] for path in tables(folder / "fast"))
+    return {"fast": fast, "other": other}
 
 
 @pytest.fixture

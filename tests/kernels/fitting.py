@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 
 from compute.kernels.chain import Frame, Model
+from compute.kernels.columns import COLUMNS
 from compute.kernels.scene import AnalyticEpsf
-from compute.kernels.starfit import COLUMNS, fit_stars
+from compute.kernels.starfit import fit_stars
 
 EPSF = AnalyticEpsf()
 WINDOW, TAPERED = (0.0, 0.0), (1.5, 2.0)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from compute.kernels.chain import Sources, fit_rounds
+from compute.kernels.columns import CONVERGED
 from compute.kernels.scene import render
-from compute.kernels.starfit import CONVERGED
 from tests.kernels.fitting import EPSF, TAPERED, WINDOW, columns, frame, lattice, model_of
 
 APERTURES = pytest.mark.parametrize("taper", [WINDOW, TAPERED], ids=["window", "tapered"])
@@ -69,7 +69,11 @@ def test_rounds__what_is_drawn_is_what_was_seen():
 
 
 @APERTURES
-def test_rounds__close_pair_moves_less_with_every_round(taper):
+def test_rounds__close_pair_is_ten_times_nearer_the_truth_with_every_round(taper):
     x, y, _, image = pairs(3.5, 1.0)
-    worst = [np.hypot(f.x - x, f.y - y).max() for f, _ in (fit_all(image, x, y, taper, rounds=n) for n in (1, 2, 3))]
-    assert worst[0] > 10 * worst[1] > 100 * worst[2] * 0.5
+    first, second, third = (
+        np.hypot(found.x - x, found.y - y).max()
+        for found, _ in (fit_all(image, x, y, taper, rounds=n) for n in (1, 2, 3))
+    )
+    assert first > 10 * second
+    assert second > 10 * third or third < 5e-5

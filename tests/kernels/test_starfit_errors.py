@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from compute.kernels.columns import CONVERGED
 from compute.kernels.scene import AnalyticEpsf, render
-from compute.kernels.starfit import CONVERGED
 from tests.kernels.fitting import TAPERED, WINDOW, fit, lattice, model_of
 from tests.kernels.reference import SlowFit
 

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compute.kernels.scene import AnalyticEpsf, render
-from compute.kernels.starfit import (
+from compute.kernels.columns import (
     AT_EDGE,
     BAD,
     BAD_CORE,
@@ -16,6 +15,7 @@ from compute.kernels.starfit import (
     SATURATED,
     TOO_FEW,
 )
+from compute.kernels.scene import AnalyticEpsf, render
 from tests.kernels.fitting import fit, lattice, model_of
 from tests.strategies import phases, steady
 

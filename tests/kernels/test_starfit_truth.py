@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from compute.kernels.chain import Frame, draw
+from compute.kernels.columns import CONVERGED
 from compute.kernels.scene import AnalyticEpsf, render
-from compute.kernels.starfit import CONVERGED
 from tests.kernels.fitting import TAPERED, WINDOW, fit, full, lattice, model_of, phase_amplitude
 
 APERTURES = pytest.mark.parametrize("taper", [WINDOW, TAPERED], ids=["window", "tapered"])

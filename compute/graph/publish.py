@@ -1,0 +1,97 @@
+"""From finished tasks to the catalog, and what a killed run left in between."""
+
+from typing import Any
+
+import pandas as pd
+
+from catalogs.catalog import Catalog, measurement_path
+from catalogs.errors import UnusableError
+from catalogs.tables import EXPOSURES
+from compute.graph.journal import Journal
+
+_MEASURED = ["n_stars", "n_saturated", "qfit_median", "core_fraction"]
+
+
+def entered(rows: pd.DataFrame) -> pd.Series:
+    """Which rows stand for exposures that were read in, though measuring may have refused them since."""
+    return (rows["status"] == "ok") | rows["measured_with"].notna()
+
+
+def record_key(exposure: str, detector: str) -> str:
+    """Name of an exposure's record; both parts came from a header or a file name."""
+    return path_key(f"{exposure}--{detector}", "exposure")
+
+
+def recover(catalog: Catalog, journal: Journal) -> pd.DataFrame:
+    """EXPOSURES as it would be had a run that was killed while publishing lived to say what it had moved."""
+    rows, records = catalog.exposures, journal.read()
+    moved = 0
+    for row in rows[entered(rows)].itertuples():
+        key = record_key(row.exposure, row.detector)
+        record = records.get(key, {"status": "none"})
+        if record["status"] != "ok" or record["sha256"] != row.sha256 or record["measured_with"] == row.measured_with:
+            continue
+        staged, place = journal.path(key, ".parquet"), measurement_path(row._asdict())
+        if catalog.store.exists(place) and not catalog.store.exists(staged):
+            moved += _note(rows, row.Index, record, record["measured_with"])
+    if moved:
+        rows = EXPOSURES.conform(rows)
+        catalog.write_exposures(rows)
+    return rows
+
+
+def take_staged(catalog: Catalog, journal: Journal, due: pd.DataFrame, digest: str) -> dict[str, dict[str, Any]]:
+    """Records of an interrupted run that still hold: same bytes, settings, ePSFs and code, and their table is there.
+
+    Others are removed before their work is done again: killed between table and record, a worker would leave the new
+    table under the old record.
+    """
+    wanted = {record_key(row.exposure, row.detector): row for row in due.itertuples()}
+    records = {}
+    for key, record in journal.read().items():
+        if key not in wanted:
+            continue
+        same = (record["measured_with"], record["sha256"]) == (digest, wanted[key].sha256)
+        if same and (record["status"] == "rejected" or catalog.store.exists(journal.path(key, ".parquet"))):
+            records[key] = record
+        else:
+            catalog.store.remove(journal.path(key))
+    return records
+
+
+def publish(
+    catalog: Catalog,
+    rows: pd.DataFrame,
+    due: pd.DataFrame,
+    records: dict[str, dict[str, Any]],
+    journal: Journal,
+    digest: str,
+) -> pd.DataFrame:
+    """Move staged tables to their places, then commit EXPOSURES, which is what makes them part of the catalog.
+
+    `due` are the rows of EXPOSURES that `records` are about. UnusableError where a worker's table is not to be seen.
+    """
+    rows, refused = rows.copy(), []
+    for row in due.itertuples():
+        key, place = record_key(row.exposure, row.detector), measurement_path(row._asdict())
+        record, staged = records[key], journal.path(key, ".parquet")
+        if _note(rows, row.Index, record, digest):
+            if not catalog.store.exists(staged):
+                raise UnusableError(catalog.store.locate(staged), "nothing", "a table; workers must share this folder")
+            catalog.store.publish(staged, place)
+        else:
+            refused.append(place)
+    rows = EXPOSURES.conform(rows)
+    catalog.write_exposures(rows)
+    for place in refused:
+        if catalog.store.exists(place):
+            catalog.store.remove(place)
+    return rows
+
+
+def _note(rows: pd.DataFrame, index: Any, record: dict[str, Any], digest: str) -> bool:
+    """Write into its row what came of measuring an exposure; whether it was measured."""
+    ok = record["status"] == "ok"
+    rows.loc[index, ["status", "reason", "measured_with"]] = [record["status"], record["reason"], digest]
+    rows.loc[index, _MEASURED] = [record[name] if ok else float("nan") for name in _MEASURED]
+    return ok

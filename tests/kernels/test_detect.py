@@ -1,0 +1,153 @@
+"""Finding stars: what a peak's significance means, which peaks are kept, and where a saturated star stands."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compute.kernels import detect
+from compute.kernels.chain import find
+from compute.kernels.scene import render, scatter
+from tests.kernels.fitting import EPSF, frame, full, model_of
+from tests.strategies import steady
+
+GRID = np.arange(-2.0, 3.0)
+TEMPLATE = EPSF(*np.broadcast_arrays(GRID, GRID[:, None]))
+SKY, READ_NOISE = 100.0, 5.0
+MODEL = model_of()
+
+
+def significance(image, mask=None):
+    maps, ratio = frame(image, mask, 1.0, READ_NOISE**2), np.empty(image.shape, np.float32)
+    detect.significance(maps.image, full(SKY, image.shape), *maps[1:], TEMPLATE, ratio)
+    return ratio
+
+
+def peaks(ratio, threshold=5.0, isolation=2.5):
+    x, y = np.empty(ratio.size, np.int64), np.empty(ratio.size, np.int64)
+    n = detect.peaks(full(ratio, ratio.shape), threshold, isolation, 1, x, y)
+    return list(zip(x[:n].tolist(), y[:n].tolist(), strict=True))
+
+
+def found(image, mask=None, threshold=5.0, isolation=2.5):
+    return find(frame(image, mask, 1.0, READ_NOISE**2), MODEL, threshold, isolation, 0.5)
+
+
+def test_significance__centred_star_has_its_analytic_signal_to_noise():
+    image = render((31, 31), 15.0, 15.0, 500.0, EPSF) + SKY
+    expected = 500.0 * np.sqrt((TEMPLATE**2 / (SKY + READ_NOISE**2)).sum())
+    # float32 sums of 25 pixels.
+    assert significance(image)[15, 15] == pytest.approx(expected, rel=1e-5)
+    assert significance(image).argmax() == 15 * 31 + 15
+
+
+def test_significance__bad_pixel_counts_nothing():
+    image, mask = render((31, 31), 15.0, 15.0, 500.0, EPSF) + SKY, np.zeros((31, 31), np.uint8)
+    image[15, 16], mask[15, 16] = np.nan, 1
+    kept = TEMPLATE.copy()
+    kept[2, 3] = 0.0
+    expected = 500.0 * np.sqrt((kept**2 / (SKY + READ_NOISE**2)).sum())
+    assert significance(image, mask)[15, 15] == pytest.approx(expected, rel=1e-5)
+
+
+def test_significance__of_noise_has_unit_scatter():
+    noise = np.random.default_rng(1).normal(SKY, np.sqrt(SKY + READ_NOISE**2), (512, 512))
+    # 262144 pixels, every 10 of them correlated: 0.5 %.
+    assert significance(noise).std() == pytest.approx(1.0, abs=0.015)
+    assert significance(noise).mean() == pytest.approx(0.0, abs=0.02)
+
+
+def test_find__noise_alone_gives_next_to_nothing():
+    rng = np.random.default_rng(2)
+    noise = rng.poisson(SKY, (512, 512)) + rng.normal(0.0, READ_NOISE, (512, 512))
+    # Beyond 5 sigma lie 3e-7 of a Gaussian's values, 0.08 in this frame; Poisson tails and a sky map that is uncertain
+    # by a hundredth of the noise make it 0.15.
+    assert found(noise).x.size <= 2
+    # At 3 sigma 350 pixels, fewer peaks.
+    assert 50 < found(noise, threshold=3.0).x.size < 600
+
+
+@pytest.mark.parametrize(("separation", "n"), [(2.0, 1), (2.4, 1), (3.0, 2), (5.0, 2)])
+def test_peaks__fainter_one_within_the_isolation_radius_is_dropped(separation, n):
+    ratio = np.zeros((21, 21))
+    ratio[10, 8], ratio[10, 8 + round(separation)] = 20.0, 10.0
+    assert len(peaks(ratio, isolation=2.5)) == n
+    assert (8, 10) in peaks(ratio)
+
+
+def test_peaks__plateau_gives_one():
+    ratio = np.zeros((21, 21))
+    ratio[9:12, 8:11] = 7.0
+    assert len(peaks(ratio)) == 1
+
+
+@steady
+@given(st.lists(st.tuples(st.integers(1, 18), st.integers(1, 18), st.integers(5, 8)), min_size=1, max_size=25))
+def test_peaks__are_isolated_and_nothing_higher_is_near(points):
+    ratio = np.zeros((20, 20))
+    for i, j, height in points:
+        ratio[j, i] = height
+    kept = peaks(ratio)
+    assert kept
+    j, i = np.mgrid[:20, :20]
+    for x, y in kept:
+        assert ratio[(i - x) ** 2 + (j - y) ** 2 <= 2.5**2].max() == ratio[y, x]
+        assert all((x - a) ** 2 + (y - b) ** 2 > 2.5**2 for a, b in kept if (a, b) != (x, y))
+
+
+def test_peaks__the_outermost_pixels_have_none():
+    ratio = np.zeros((21, 21))
+    ratio[0, 5] = ratio[20, 5] = ratio[5, 0] = ratio[5, 20] = 9.0
+    assert peaks(ratio) == []
+
+
+def test_find__hot_pixel_is_no_star():
+    rng = np.random.default_rng(3)
+    image = rng.poisson(render((101, 101), 30.2, 40.3, 3000.0, EPSF) + SKY) + rng.normal(0.0, READ_NOISE, (101, 101))
+    image[70, 60] += 2000.0
+    sources = found(image, threshold=10.0)
+    assert sources.x.size == 1
+    # The vertex of the significance is a start for the fit, not a position.
+    assert (sources.x[0], sources.y[0]) == pytest.approx((30.2, 40.3), abs=0.3)
+
+
+def test_find__sharpest_star_is_kept_wherever_it_falls():
+    shape = (300, 300)
+    rng = np.random.default_rng(4)
+    x, y = scatter(200, shape, 12.0, rng)
+    image = rng.poisson(render(shape, x, y, np.full(x.size, 2e4), EPSF) + SKY) + rng.normal(0.0, READ_NOISE, shape)
+    sources = found(image, threshold=30.0)
+    assert sources.x.size == x.size
+    nearest = np.hypot(sources.x[:, None] - x, sources.y[:, None] - y).min(axis=0)
+    assert nearest.max() < 0.3
+    assert (sources.n_saturated == 0).all()
+
+
+def bled(shape=(101, 101)):
+    """A round saturated core at (50, 40) of radius 4 with a bleeding column from row 10 to 90."""
+    j, i = np.indices(shape)
+    return (np.hypot(i - 50, j - 40) <= 4.0) | ((i == 50) & (abs(j - 50) <= 40))
+
+
+def test_saturated__star_stands_on_its_core_not_on_the_middle_of_the_bleed():
+    x, y, size = detect.saturated_cores(bled())
+    assert (x.tolist(), y.tolist()) == ([50.0], [40.0])
+    assert size.tolist() == [bled().sum()]
+
+
+def test_saturated__each_group_is_one_star():
+    saturated = bled()
+    saturated[80:83, 20:23] = True
+    x, y, size = detect.saturated_cores(saturated)
+    assert sorted(zip(x, y, size, strict=True)) == [(21.0, 81.0, 9), (50.0, 40.0, bled().sum())]
+    assert detect.saturated_cores(np.zeros((20, 20), bool))[0].size == 0
+
+
+def test_find__pieces_of_a_bleed_are_not_found_beside_its_star():
+    mask = np.where(bled(), 2, 0).astype(np.uint8)
+    image = render(bled().shape, 50.0, 40.0, 3e6, EPSF) + SKY
+    image[:, 51] += np.where(mask[:, 50] == 2, 400.0, 0.0)
+    sources = found(image, mask)
+    assert (sources.n_saturated > 0).sum() == 1
+    near_column = (abs(sources.x - 50) <= 2) & (sources.n_saturated == 0)
+    assert not near_column.any()

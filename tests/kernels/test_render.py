@@ -1,0 +1,48 @@
+"""Drawing stars against the ePSF evaluated pixel by pixel."""
+
+import numpy as np
+import pytest
+
+from compute.kernels.chain import draw
+from tests.kernels.fitting import EPSF, frame, model_of
+
+SHAPE = (48, 60)
+FIELD = model_of(type(EPSF)(tilt=0.2, span=60.0), fx=(0.0, 30.0, 59.0), fy=(0.0, 47.0))
+
+
+def drawn(model, x, y, flux):
+    return draw(frame(np.zeros(SHAPE)), model, *(np.array(a, float) for a in (x, y, flux)))
+
+
+@pytest.mark.parametrize("order", [3, 5])
+def test_draw__is_the_sum_of_evaluated_stamps(order):
+    model = FIELD if order == 5 else model_of(order=3)
+    rng = np.random.default_rng(1)
+    x, y, flux = rng.uniform(-3, 62, 12), rng.uniform(-3, 50, 12), rng.uniform(10.0, 1e4, 12)
+    j, i = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    expected, reach = np.zeros(SHAPE), 10 if order == 5 else 11
+    for a, b, f in zip(x, y, flux, strict=True):
+        inside = (abs(i - np.round(a)) <= reach) & (abs(j - np.round(b)) <= reach)
+        expected += np.where(inside, f * model.at(a, b, i - a, j - b), 0.0)
+    # float32, a dozen terms.
+    np.testing.assert_allclose(drawn(model, x, y, flux), expected, rtol=1e-6, atol=1e-6 * flux.max() * 1e-2)
+
+
+def test_draw__stars_off_the_frame_leave_only_what_reaches_in():
+    image = drawn(FIELD, [-40.0, 30.0, -2.0], [20.0, 90.0, 20.0], [1e5, 1e5, 1e5])
+    assert image[:, 9:].sum() == 0.0
+    assert image[20, 0] > 0.0
+
+
+@pytest.mark.parametrize(("x", "flux"), [(20.0, 0.0), (20.0, -1e3), (20.0, np.nan), (np.nan, 1e3), (20.0, np.inf)])
+def test_draw__nothing_without_a_positive_flux_and_a_place(x, flux):
+    assert (drawn(FIELD, [x], [20.0], [flux]) == 0.0).all()
+    one = drawn(FIELD, [40.0], [20.0], [1e3])
+    np.testing.assert_array_equal(drawn(FIELD, [x, 40.0], [20.0, 20.0], [flux, 1e3]), one)
+
+
+def test_draw__holds_the_flux_of_a_centred_star():
+    image = drawn(model_of(), [30.0], [24.0], [1e4])
+    j, i = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    # Unit sum within 5 pix by convention.
+    assert image[np.hypot(i - 30, j - 24) <= 5.0].sum() == pytest.approx(1e4, rel=1e-5)

@@ -1,0 +1,109 @@
+"""Sky in annuli and on the coarse map, from pixels of known level."""
+
+import numpy as np
+import pytest
+
+from compute.kernels.scene import render, scatter
+from compute.kernels.sky import annulus_sky, sky_map
+from tests.kernels.fitting import EPSF, frame, full
+
+INNER, OUTER = 4.0, 7.0
+LEVEL, NOISE = 100.0, 10.0
+
+
+def annuli(image, x, y, mask=None, model=0.0):
+    maps = frame(image, mask)
+    sky, error = np.empty(x.size), np.empty(x.size)
+    annulus_sky(maps.image, full(model, image.shape), maps.mask, x, y, INNER, OUTER, sky, error)
+    return sky, error
+
+
+def places(side, step=16):
+    """Centres of disjoint annuli and the shape of a frame that holds them."""
+    j, i = np.mgrid[:side, :side].reshape(2, -1) * float(step) + step / 2
+    return i, j, (side * step, side * step)
+
+
+def test_annulus__gaussian_noise_is_unbiased_and_its_error_holds():
+    x, y, shape = places(40)
+    sky, error = annuli(np.random.default_rng(1).normal(LEVEL, NOISE, shape), x, y)
+    # 1600 independent annuli: three standard errors of the mean, and scatter known to 1.8 %.
+    assert sky.mean() == pytest.approx(LEVEL, abs=3 * sky.std() / np.sqrt(sky.size))
+    assert ((sky - LEVEL) / error).std() == pytest.approx(1.0, abs=0.1)
+
+
+def test_annulus__error_of_the_mean_where_nothing_is_skewed():
+    x, y, shape = places(40)
+    _, error = annuli(np.random.default_rng(2).normal(LEVEL, NOISE, shape), x, y)
+    # Some 104 pixels between 4 and 7 pix, clipped at 2.5 sigma, which takes a twentieth of the scatter away.
+    assert np.median(error) == pytest.approx(NOISE / np.sqrt(104), rel=0.07)
+
+
+def test_annulus__mode_withstands_unseen_stars():
+    x, y, shape = places(40)
+    rng = np.random.default_rng(3)
+    a, b = rng.uniform(0, shape[0], (2, 12000))
+    faint = render(shape, a, b, rng.exponential(150.0, a.size), EPSF)
+    image = rng.normal(LEVEL, NOISE, shape) + faint
+    sky, _ = annuli(image, x, y)
+    assert faint.mean() > 3.0
+    # Less than half of what the unseen stars add to the mean may remain.
+    assert abs(sky.mean() - LEVEL) < 0.5 * faint.mean()
+
+
+def test_annulus__bright_neighbour_is_clipped_or_taken_away():
+    x, y, shape = places(4)
+    star = render(shape, x + 5.0, y, np.full(x.size, 1e5), EPSF)
+    noise = np.random.default_rng(4).normal(LEVEL, NOISE, shape)
+    clipped, _ = annuli(noise + star, x, y)
+    removed, _ = annuli(noise + star, x, y, model=star)
+    # The error of one annulus is 1; a tenth of the pixels gone and wings under the clip may cost a few.
+    assert abs(clipped - LEVEL).max() < 6.0 * NOISE
+    assert abs(removed - LEVEL).max() < 4.0
+
+
+def test_annulus__needs_five_good_pixels():
+    x, y = np.array([10.0]), np.array([10.0])
+    image = np.full((21, 21), LEVEL)
+    mask = np.ones(image.shape, np.uint8)
+    mask[4, 8:12] = 0
+    assert np.isnan(annuli(image, x, y, mask)).all()
+    mask[4, 12] = 0
+    assert annuli(image, x, y, mask)[0] == LEVEL
+
+
+def test_annulus__bad_pixels_do_not_count():
+    x, y, shape = places(2)
+    image, mask = np.full(shape, LEVEL), np.zeros(shape, np.uint8)
+    mask[::3] = 1
+    image[::3] = np.nan
+    np.testing.assert_array_equal(annuli(image, x, y, mask)[0], LEVEL)
+
+
+def test_annulus__off_the_frame_is_nan():
+    assert np.isnan(annuli(np.full((21, 21), LEVEL), np.array([60.0]), np.array([10.0]))).all()
+
+
+def test_map__recovers_a_gradient_under_stars():
+    shape = (320, 320)
+    rng = np.random.default_rng(5)
+    x, y = scatter(150, shape, 8.0, rng)
+    ramp = LEVEL + 0.05 * np.arange(320) + 0.02 * np.arange(320)[:, None]
+    image = rng.normal(ramp, NOISE) + render(shape, x, y, np.full(x.size, 3000.0), EPSF)
+    level = sky_map(full(image, shape), np.zeros(shape, np.uint8))
+    inner = (slice(32, -32), slice(32, -32))
+    # A cell of 1024 pixels knows its mode to 0.3 to 0.8; the ramp climbs 2.2 within a cell and stars widen its wing.
+    assert abs((level - ramp)[inner]).max() < 2.5
+    assert abs((level - ramp)[inner].mean()) < 0.6
+    assert np.corrcoef(level[inner].ravel(), ramp[inner].ravel())[0, 1] > 0.98
+
+
+def test_map__empty_cells_take_their_neighbours_level():
+    image, mask = np.full((96, 96), LEVEL, np.float32), np.zeros((96, 96), np.uint8)
+    image[32:64, 32:64] = np.nan
+    mask[32:64, 32:64] = 1
+    np.testing.assert_allclose(sky_map(image, mask), LEVEL, rtol=1e-6)
+
+
+def test_map__nothing_good_is_zero():
+    assert (sky_map(np.full((40, 40), np.nan, np.float32), np.ones((40, 40), np.uint8)) == 0.0).all()
