@@ -1,10 +1,13 @@
 """Flag bits of MEASUREMENTS, declared once."""
 
-from enum import IntFlag
+from enum import IntEnum
 
 
-class Flag(IntFlag):
-    """What is known against a measurement; 0 is a clean star. Bits are public and never renumbered."""
+class Flag(IntEnum):
+    """What is known against a measurement; 0 is a clean star. Bits are public and never renumbered.
+
+    Members are plain integers, so that ``stars["flags"] & Flag.EDGE`` works on pandas columns.
+    """
 
     SATURATED = 1 << 0
     BAD_CORE = 1 << 1

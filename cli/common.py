@@ -1,6 +1,7 @@
 """What verbs share: options, progress and the summary at the end."""
 
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -43,9 +44,7 @@ def settings_options(model: type[Settings]) -> Callable[[Callable], Callable]:
             if get_origin(kind) is Literal:
                 choices = get_args(kind)
                 kind = click.Choice([str(choice) for choice in choices])
-            option = click.option(
-                f"--{name.replace('_', '-')}", name, type=kind, help=f"{field.description} [{field.default}]"
-            )
+            option = click.option(_option(name), name, type=kind, help=f"{field.description} [{field.default}]")
             function = option(function)
         return function
 
@@ -61,7 +60,14 @@ def settings_from(model: type[Settings], options: dict[str, Any]) -> Any:
     try:
         return model(**given)
     except ValidationError as error:
-        raise PiazziError("\n".join(f"--{line.replace('_', '-')}" for line in faults(error))) from None
+        names = re.compile(rf"\b({'|'.join(model.model_fields)})\b")
+        lines = (line.removeprefix("settings: Value error, ") for line in faults(error))
+        raise PiazziError("\n".join(names.sub(lambda name: _option(name[0]), line) for line in lines)) from None
+
+
+def _option(name: str) -> str:
+    """A field of a settings model as an option."""
+    return f"--{name.replace('_', '-')}"
 
 
 @contextmanager

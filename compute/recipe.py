@@ -49,7 +49,7 @@ def read_recipe(path: str | Path) -> Recipe:
         recipe = Recipe.model_validate(tomllib.loads(path.read_text()))
     except OSError as error:
         raise PiazziError(f"{path}: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PiazziError(f"{path}: not TOML: {error}") from None
     except ValidationError as error:
         raise PiazziError("\n".join(f"{path}: {line}" for line in faults(error))) from None
@@ -85,14 +85,17 @@ def expand(patterns: tuple[str, ...]) -> list[str]:
     Raises
     ------
     PiazziError
-        If a pattern matches nothing.
+        If a pattern matches nothing, or its kind of URL is not known here.
     """
     found: set[str] = set()
     for pattern in patterns:
-        if not any(mark in pattern for mark in "*?["):
+        try:
+            fs, place = fsspec.url_to_fs(pattern)
+        except (ValueError, ImportError) as error:
+            raise PiazziError(f"{pattern}: found {error}, expected a path or URL that fsspec opens") from None
+        if not any(mark in pattern for mark in "*?[") or fs.exists(place):
             found.add(pattern)
             continue
-        fs, place = fsspec.url_to_fs(pattern)
         matches = [fs.unstrip_protocol(match) if "://" in pattern else match for match in fs.glob(place)]
         if not matches:
             raise PiazziError(f"{pattern}: found no file, expected at least one")

@@ -1,6 +1,7 @@
 """What a running stage has finished so far, kept beside the catalog until the stage is published."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from catalogs.store import Store
@@ -19,8 +20,15 @@ class Journal:
         self.store, self.folder = store, f"{_FOLDER}/{stage}"
 
     def path(self, key: str, suffix: str = ".json") -> str:
-        """Where the record of `key`, or a data file staged with it, is kept."""
+        """Where the record of `key`, or a file staged with it, is kept."""
         return f"{self.folder}/{key}{suffix}"
+
+    def table(self, key: str, record: Mapping[str, Any]) -> str:
+        """Where the table that a record of `key` speaks of is staged: apart from those of other settings or bytes.
+
+        A task of a run that was killed may end while the next one is at work.
+        """
+        return self.path(key, f".{record['measured_with']}-{record['sha256'][:16]}.parquet")
 
     def write(self, key: str, record: dict[str, Any]) -> None:
         """Commit the record of a finished key."""
@@ -33,6 +41,6 @@ class Journal:
         return {p.rsplit("/", 1)[-1].removesuffix(".json"): json.loads(self.store.read_bytes(p)) for p in sorted(paths)}
 
     def clear(self) -> None:
-        """Remove every record and whatever is staged with them."""
-        for path in self.store.list(self.folder):
+        """Remove every record, then whatever is staged with them."""
+        for path in sorted(self.store.list(self.folder), key=lambda path: not path.endswith(".json")):
             self.store.remove(path)

@@ -139,8 +139,6 @@ def measure(
     libraries = tuple(find_library(path) for path in epsf)
     digest = settings.digest(*(library.sha256 for library in libraries), version("piazzi"))
     rows = recover(catalog, journal)
-    if fresh:
-        journal.clear()
     usable = entered(rows)
     if files is not None:
         usable &= rows["path"].isin(list(files))
@@ -149,7 +147,7 @@ def measure(
         done = [_stands(catalog, row, digest) for row in due.itertuples()]
         report.skipped = sum(done)
         due = due[[not d for d in done]]
-    records = take_staged(catalog, journal, due, digest)
+    records = {} if fresh else take_staged(catalog, journal, due, digest)
     records |= _compute(client, catalog, due, records, settings, libraries, digest, progress)
     published = publish(catalog, rows, due, records, journal, digest)
     for row in published.loc[due.index].itertuples():

@@ -6,6 +6,7 @@ import pandas as pd
 
 from catalogs.catalog import Catalog, measurement_path
 from catalogs.errors import UnusableError
+from catalogs.readers.names import path_key
 from catalogs.tables import EXPOSURES
 from compute.graph.journal import Journal
 
@@ -31,7 +32,7 @@ def recover(catalog: Catalog, journal: Journal) -> pd.DataFrame:
         record = records.get(key, {"status": "none"})
         if record["status"] != "ok" or record["sha256"] != row.sha256 or record["measured_with"] == row.measured_with:
             continue
-        staged, place = journal.path(key, ".parquet"), measurement_path(row._asdict())
+        staged, place = journal.table(key, record), measurement_path(row._asdict())
         if catalog.store.exists(place) and not catalog.store.exists(staged):
             moved += _note(rows, row.Index, record, record["measured_with"])
     if moved:
@@ -41,21 +42,14 @@ def recover(catalog: Catalog, journal: Journal) -> pd.DataFrame:
 
 
 def take_staged(catalog: Catalog, journal: Journal, due: pd.DataFrame, digest: str) -> dict[str, dict[str, Any]]:
-    """Records of an interrupted run that still hold: same bytes, settings, ePSFs and code, and their table is there.
-
-    Others are removed before their work is done again: killed between table and record, a worker would leave the new
-    table under the old record.
-    """
-    wanted = {record_key(row.exposure, row.detector): row for row in due.itertuples()}
+    """Records of an interrupted run that still hold: same bytes, settings, ePSFs and code, and their table is there."""
+    wanted = {record_key(row.exposure, row.detector): row.sha256 for row in due.itertuples()}
     records = {}
     for key, record in journal.read().items():
-        if key not in wanted:
+        if record["measured_with"] != digest or record["sha256"] != wanted.get(key):
             continue
-        same = (record["measured_with"], record["sha256"]) == (digest, wanted[key].sha256)
-        if same and (record["status"] == "rejected" or catalog.store.exists(journal.path(key, ".parquet"))):
+        if record["status"] == "rejected" or catalog.store.exists(journal.table(key, record)):
             records[key] = record
-        else:
-            catalog.store.remove(journal.path(key))
     return records
 
 
@@ -74,8 +68,9 @@ def publish(
     rows, refused = rows.copy(), []
     for row in due.itertuples():
         key, place = record_key(row.exposure, row.detector), measurement_path(row._asdict())
-        record, staged = records[key], journal.path(key, ".parquet")
+        record = records[key]
         if _note(rows, row.Index, record, digest):
+            staged = journal.table(key, record)
             if not catalog.store.exists(staged):
                 raise UnusableError(catalog.store.locate(staged), "nothing", "a table; workers must share this folder")
             catalog.store.publish(staged, place)

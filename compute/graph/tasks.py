@@ -81,7 +81,7 @@ def measure_file(
     for detector, key in sorted(wanted.items()):
         record: dict[str, Any] = {"path": path, "detector": detector, "sha256": sha256, "measured_with": measured_with}
         if detector in exposures:
-            record |= _measure(exposures[detector], store, settings, libraries, journal.path(key, ".parquet"))
+            record |= _measure(exposures[detector], store, settings, libraries, journal.table(key, record))
         else:
             record |= {"status": "rejected", "reason": failure}
         journal.write(key, record)

@@ -7,12 +7,13 @@ from scipy.ndimage import map_coordinates, median_filter
 from compute.kernels._jit import jit
 
 _CLIP = 2.5
-_SKEWED = 2.0  # standard errors of (mean - median) above which the annulus counts as crowded
+_CLIPPED = 1.15  # what hard clipping adds to the error of a mean
+_SKEWED = 3.0  # standard errors of (mean - median) above which the annulus counts as crowded
 
 
 @jit(inline="always")
 def _robust_mode(values):
-    """Mode of an unsorted sample, its standard error, and the scatter of the sample.
+    """Mode of an unsorted sample, which gets sorted, and its standard error.
 
     Values beyond 2.5 sigma of the median are dropped until nothing changes. Where the mean then agrees with the median
     the mean is best; where it does not, the sample is skewed by unseen stars and the mode is 3 median - 2 mean.
@@ -35,8 +36,8 @@ def _robust_mode(values):
         lo, hi = first, last
     error = spread / np.sqrt(hi - lo)
     if abs(mean - median) < _SKEWED * 0.75 * error:
-        return mean, error, spread
-    return 3.0 * median - 2.0 * mean, 2.5 * error, spread
+        return mean, _CLIPPED * error
+    return 3.0 * median - 2.0 * mean, 3.0 * abs(mean - median)
 
 
 @jit
@@ -70,7 +71,7 @@ def annulus_sky(image, model, mask, x, y, inner, outer, sky, error):
         if n < 5:
             sky[s] = error[s] = np.nan
         else:
-            sky[s], error[s], _ = _robust_mode(values[:n])
+            sky[s], error[s] = _robust_mode(values[:n])
 
 
 @jit
@@ -86,7 +87,7 @@ def _mesh(image, mask, box, level):
                         values[n] = image[j, i]
                         n += 1
             if n > max(5, box * box // 10):
-                level[b, a], _, _ = _robust_mode(values[:n])
+                level[b, a], _ = _robust_mode(values[:n])
             else:
                 level[b, a] = np.nan
 

@@ -16,6 +16,7 @@ from compute.kernels.window import brightest, load, sample, taper_weight
 _MARGIN = 1  # pixels the star may stray from the middle of its window before the window follows
 _MAX_STEP = 0.5  # [pix] longest step of one iteration
 _MAX_WINDOWS = 4
+_MAX_WALK = 1.5  # [pix] farthest from where it was found
 _TOLERANCE, _FRACTION = 1e-5, 1e-3  # settled when the step is below 1e-5 pix, or a thousandth of the star's error
 
 
@@ -170,6 +171,8 @@ def fit_stars(
             ys += shorten * step_y
             fs = max(fs + shorten * step_f, 0.1 * fs)
             iteration += 1
+            if max(abs(xs - x[s]), abs(ys - y[s])) > _MAX_WALK:  # captured by a brighter neighbour
+                break
             if _settled(step_x, step_y, step_f, fs, inv):
                 state |= CONVERGED
                 break

@@ -14,6 +14,8 @@ def warm() -> None:
     mask = np.zeros(image.shape, np.uint8)
     mask[2, 2] = 2
     frame = Frame(image, mask, np.ones_like(image), np.ones_like(image))
+    for array in (frame.image, frame.poisson, frame.floor):
+        array.setflags(write=False)  # as in an Exposure: Numba compiles read-only arrays apart
     for order in (3, 5):
         model = Model.of(table, corner, corner, 4, order)
         sources = find(frame, model, 5.0, 2.5, 0.5)

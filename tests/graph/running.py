@@ -19,7 +19,7 @@ OTHER = MeasureSettings(rounds=1, own_epsf=EpsfSettings(grid=1, passes=2))
 GAIN = 1000.0  # electrons for one MJy/sr
 
 
-def write_field(path: Path, seed: int, n: int = 60, size: int = 150, **changes) -> str:
+def write_field(path: Path, seed: int, n: int = 30, size: int = 100, **changes) -> str:
     """Write a NIRISS frame of `n` stars well apart, all far above the noise."""
     rng, shape = np.random.default_rng(seed), (size, size)
     x, y = scatter(n, shape, 10.0, rng)
@@ -54,10 +54,10 @@ def tables(folder: Path) -> dict[str, str]:
 
 def enter(url, client: Client, files, settings=FAST, **options):
     """Ingest and measure as the command line does; returns the catalog and both reports."""
-    replace = {"replace": options.pop("replace")} if "replace" in options else {}
+    replace, epsf = options.pop("replace", False), options.pop("epsf", ())
     with writing(str(url)) as catalog:
-        entered = pipeline.ingest(catalog, client, files, **replace, **options)
-        measured = pipeline.measure(catalog, client, settings, files=files, **options)
+        entered = pipeline.ingest(catalog, client, files, replace=replace, **options)
+        measured = pipeline.measure(catalog, client, settings, files=files, epsf=epsf, **options)
     return catalog, entered, measured
 
 
@@ -70,8 +70,8 @@ def client():
 
 @pytest.fixture(scope="session")
 def frames(tmp_path_factory):
-    """Four good frames that no test changes."""
-    return write_fields(tmp_path_factory.mktemp("frames"), 4)
+    """Three good frames that no test changes."""
+    return write_fields(tmp_path_factory.mktemp("frames"), 3)
 
 
 @pytest.fixture(scope="session")

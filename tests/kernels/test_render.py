@@ -34,7 +34,10 @@ def test_draw__stars_off_the_frame_leave_only_what_reaches_in():
     assert image[20, 0] > 0.0
 
 
-@pytest.mark.parametrize(("x", "flux"), [(20.0, 0.0), (20.0, -1e3), (20.0, np.nan), (np.nan, 1e3), (20.0, np.inf)])
+@pytest.mark.parametrize(
+    ("x", "flux"),
+    [(20.0, 0.0), (20.0, -1e3), (20.0, np.nan), (np.nan, 1e3), (20.0, np.inf)],
+)
 def test_draw__nothing_without_a_positive_flux_and_a_place(x, flux):
     assert (drawn(FIELD, [x], [20.0], [flux]) == 0.0).all()
     one = drawn(FIELD, [40.0], [20.0], [1e3])

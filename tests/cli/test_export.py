@@ -1,0 +1,115 @@
+"""``piazzi export``: files that other programs open."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.table import Table
+
+from catalogs.cubes import read_epsf
+from catalogs.exchange.stdpsf import read_stdpsf
+from compute.graph import pipeline
+from compute.graph.run import writing
+from tests.graph.running import enter, name_of
+
+
+@pytest.fixture(scope="module")
+def catalog(client, frames, tmp_path_factory):
+    """Two measured exposures, and one that is only read in."""
+    folder = tmp_path_factory.mktemp("export")
+    enter(folder / "lmc", client, frames[:2])
+    with writing(str(folder / "lmc")) as catalog:
+        pipeline.ingest(catalog, client, frames[2:])
+    return catalog
+
+
+@pytest.fixture
+def stars(catalog):
+    rows = catalog.measurements.compute()
+    return rows[rows["exposure"] == name_of(1)]
+
+
+def exported(ended) -> list[Path]:
+    assert (ended.code, ended.err) == (0, "")
+    return [Path(line) for line in ended.out.splitlines()]
+
+
+@pytest.mark.parametrize("kind", ["fits", "ecsv"])
+def test_tables__open_again_with_units(piazzi, catalog, stars, tmp_path, kind):
+    written = exported(piazzi("export", catalog.store.root, tmp_path / "out", "--format", kind))
+    assert written == [tmp_path / "out" / f"{name_of(i)}.{kind}" for i in (1, 2)]
+    table = Table.read(written[0])
+    assert len(table) == len(stars)
+    np.testing.assert_array_equal(table["x"], stars["x"])
+    assert (table["x"].unit, table["mag"].unit) == (u.pix, u.mag)
+    assert table["exposure"][0] == name_of(1)
+
+
+def test_xymq__counts_pixels_from_one(piazzi, catalog, stars, tmp_path):
+    written = exported(piazzi("export", catalog.store.root, tmp_path / "out", "--format", "xymq"))
+    assert [path.name for path in written] == [f"{name_of(i)}.xymq" for i in (1, 2)]
+    x, y, mag, quality = np.loadtxt(written[0]).T[:4]
+    # A list holds positions to a thousandth of a pixel or better.
+    np.testing.assert_allclose(x, stars["x"] + 1, atol=1e-3)
+    np.testing.assert_allclose(y, stars["y"] + 1, atol=1e-3)
+    np.testing.assert_allclose(mag, stars["mag"], atol=1e-3)
+    np.testing.assert_allclose(quality, stars["qfit"], atol=1e-3)
+
+
+def test_stdpsf__own_epsfs_open_again(piazzi, catalog, tmp_path):
+    written = exported(piazzi("export", catalog.store.root, tmp_path / "out", "--format", "stdpsf"))
+    assert [path.name for path in written] == [f"STDPSF_NIRISS_F090W_{name_of(i)}.fits" for i in (1, 2)]
+    own = read_epsf(str(next(Path(catalog.store.root).rglob(f"{name_of(1)}.zarr"))))
+    # The file holds single precision.
+    np.testing.assert_allclose(read_stdpsf(str(written[0]), "NIS").values, own.values, atol=1e-7)
+
+
+def test_out__one_exposure_and_the_suffix_make_a_file(piazzi, catalog, tmp_path):
+    out = tmp_path / "deep" / "stars.ecsv"
+    words = "export", catalog.store.root, out, "--format", "ecsv", "--exposure", name_of(2)
+    assert exported(piazzi(*words)) == [out]
+    assert Table.read(out)["exposure"][0] == name_of(2)
+
+
+def test_out__one_exposure_and_no_suffix_make_a_folder(piazzi, catalog, tmp_path):
+    words = "export", catalog.store.root, tmp_path / "out", "--format", "ecsv", "--exposure", name_of(2)
+    assert exported(piazzi(*words)) == [tmp_path / "out" / f"{name_of(2)}.ecsv"]
+
+
+def test_out__many_exposures_do_not_fit_one_file(piazzi, catalog, tmp_path):
+    ended = piazzi("export", catalog.store.root, tmp_path / "stars.fits", "--format", "fits")
+    assert (ended.code, ended.out) == (2, "")
+    (line,) = ended.err.splitlines()
+    assert "found 2 exposures for one file, expected one" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_chosen__by_filter(piazzi, catalog, tmp_path):
+    words = "export", catalog.store.root, tmp_path / "out", "--format", "fits", "--filter", "F090W"
+    assert len(exported(piazzi(*words))) == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--exposure", name_of(3)), ("--exposure", "m67"), ("--filter", "F606W")]
+)
+def test_chosen__what_is_not_measured_is_named(piazzi, catalog, tmp_path, option, value):
+    ended = piazzi("export", catalog.store.root, tmp_path / "out", "--format", "fits", option, value)
+    assert (ended.code, ended.out) == (2, "")
+    assert f"{option}: found {value}, expected a measured one" in ended.err
+
+
+def test_chosen__nothing_measured_yet(piazzi, client, frames, tmp_path):
+    with writing(str(tmp_path / "lmc")) as catalog:
+        pipeline.ingest(catalog, client, frames)
+    ended = piazzi("export", tmp_path / "lmc", tmp_path / "out", "--format", "fits")
+    assert ended.code == 2
+    assert "found no measured exposure" in ended.err
+
+
+def test_stdpsf__none_was_built(piazzi, client, catalog, frames, tmp_path):
+    library = next(Path(catalog.store.root).rglob("*.zarr"))
+    enter(tmp_path / "lmc", client, frames[:1], epsf=[str(library)])
+    ended = piazzi("export", tmp_path / "lmc", tmp_path / "out", "--format", "stdpsf")
+    assert ended.code == 2
+    assert "found no ePSF cube of these exposures" in ended.err
