@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from distributed import Client, as_completed
+from distributed import Client, Future, as_completed
 from distributed.scheduler import KilledWorker
 
 
@@ -44,22 +44,22 @@ def apply(
     }
     for done, future in enumerate(as_completed(futures), 1):
         key = futures[future]
-        if future.status == "finished":
-            outcome = Outcome(key, future.result(), None)
-        else:
-            outcome = Outcome(key, None, _reason(stage, future))
+        outcome = _outcome(stage, key, future)
         future.release()
         if progress:
             progress(stage, done, len(futures), key)
         yield outcome
 
 
-def _reason(stage: str, future) -> str:
-    """One line about a task that failed for good; a lost scheduler is raised, because nothing can go on without it."""
-    error = future.exception() if future.status == "error" else None
-    if error is None:
-        raise ConnectionError(f"{stage}: the scheduler was lost; run the same command again to go on")
-    if isinstance(error, KilledWorker):
-        return f"{stage}: found {error.allowed_failures + 1} dead workers, expected one that survives (out of memory?)"
-    found = " ".join(f"{type(error).__name__}: {error}".split())
-    return f"{stage}: found {found}, expected no error"
+def _outcome(stage: str, key: str, future: Future) -> Outcome:
+    """The end of one task. A result that died with its worker is waited for: the scheduler computes it again."""
+    try:
+        return Outcome(key, future.result(), None)
+    except Exception as error:
+        if future.status != "error":
+            raise ConnectionError(f"{stage}: the scheduler was lost; run the same command again to go on") from error
+        if isinstance(error, KilledWorker):
+            found, expected = f"{error.allowed_failures + 1} dead workers", "one that survives (out of memory?)"
+        else:
+            found, expected = " ".join(f"{type(error).__name__}: {error}".split()), "no error"
+    return Outcome(key, None, f"{stage}: found {found}, expected {expected}")

@@ -99,12 +99,15 @@ def _shape(row: dict[str, NDArray]) -> tuple[NDArray, NDArray]:
     """Sources too sharp and too wide to be one star.
 
     Central excess and RADXS of either sign tell, each beyond its own noise; so does a QFIT far above what noise gives,
-    about 7 / (S/N) in a 5x5 window, which is how close pairs show.
+    about 7 / (S/N) in a 5x5 window, which is how close pairs show. Where chi2 says that the fit is bad, smaller
+    excesses count: pieces of spikes and bleeds show so.
     """
     noise = np.sqrt(row["var_flux"]) / row["flux"]
     floor = 0.1 + _SIGMAS * noise
     sharp = (row["excess"] > 0.1 + _SIGMAS * row["excess_error"]) | (row["radxs"] < -floor)
-    return sharp, ~sharp & ((row["radxs"] > floor) | (row["qfit"] > 0.2 + 10.0 * noise))
+    wide = (row["radxs"] > floor) | (row["qfit"] > 0.2 + 10.0 * noise)
+    wide |= ((row["chi2"] > 4.0) & (row["radxs"] > 0.1)) | ((row["chi2"] > 10.0) & (row["qfit"] > 0.1))
+    return sharp, wide & ~sharp
 
 
 def _near_saturated(exposure: Exposure, x: NDArray, y: NDArray) -> NDArray[np.bool_]:

@@ -19,10 +19,10 @@ OTHER = MeasureSettings(rounds=1, own_epsf=EpsfSettings(grid=1, passes=2))
 GAIN = 1000.0  # electrons for one MJy/sr
 
 
-def write_field(path: Path, seed: int, n: int = 30, size: int = 100, **changes) -> str:
-    """Write a NIRISS frame of `n` stars well apart, all far above the noise."""
+def write_field(path: Path, seed: int, stars: int = 30, size: int = 100, **changes) -> str:
+    """Write a NIRISS frame of `stars` stars well apart, all far above the noise."""
     rng, shape = np.random.default_rng(seed), (size, size)
-    x, y = scatter(n, shape, 10.0, rng)
+    x, y = scatter(stars, shape, 10.0, rng)
     light = render(shape, x, y, 10 ** rng.uniform(4.0, 5.3, x.size), AnalyticEpsf())
     data, error = expose(light, sky=50.0, read_noise=5.0, rng=rng)
     planes = {"SCI": data / GAIN, "ERR": error / GAIN, "VAR_POISSON": (error**2 - 25.0) / GAIN**2}
