@@ -33,6 +33,13 @@ strict_option = click.option("--strict", is_flag=True, help="exit 3 when any exp
 json_option = click.option("--json", "as_json", is_flag=True, help="summary as JSON on standard output")
 
 
+def running_options(function: Callable) -> Callable:
+    """The options of every verb that computes on a cluster."""
+    for option in (json_option, strict_option, fresh_option, workers_option, cluster_option):
+        function = option(function)
+    return function
+
+
 def settings_options(model: type[Settings]) -> Callable[[Callable], Callable]:
     """An option for every plain field of a settings model, named and described as the field is."""
 

@@ -11,12 +11,8 @@ from compute.recipe import absolute, expand
 @click.command("ingest")
 @click.argument("catalog")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@common.cluster_option
-@common.workers_option
-@common.fresh_option
 @common.replace_option
-@common.strict_option
-@common.json_option
+@common.running_options
 def command(catalog, files, cluster, workers, fresh, replace, strict, as_json):
     """Enter FILES into CATALOG: one row per exposure and detector, accepted or rejected with a reason."""
     files = expand(tuple(absolute(file, Path.cwd()) for file in files))

@@ -15,12 +15,8 @@ from compute.settings import MeasureSettings
 @click.argument("files", nargs=-1, metavar="[FILE]...")
 @click.option("--epsf", multiple=True, metavar="PATH", help="library ePSF, STDPSF file or cube; may be repeated")
 @common.settings_options(MeasureSettings)
-@common.cluster_option
-@common.workers_option
-@common.fresh_option
 @common.replace_option
-@common.strict_option
-@common.json_option
+@common.running_options
 def command(catalog, files, epsf, cluster, workers, fresh, replace, strict, as_json, **options: Any):
     """Enter FILES into CATALOG and measure their stars.
 

@@ -8,11 +8,7 @@ from compute.recipe import read_recipe
 
 @click.command("run")
 @click.argument("recipe", type=click.Path(dir_okay=False))
-@common.cluster_option
-@common.workers_option
-@common.fresh_option
-@common.strict_option
-@common.json_option
+@common.running_options
 def command(recipe, cluster, workers, fresh, strict, as_json):
     """Run every stage that RECIPE.toml names; what is already there is not computed again."""
     checked = read_recipe(recipe)

@@ -11,11 +11,10 @@ import pandas as pd
 from distributed import Client
 
 from catalogs.catalog import Catalog, measurement_path
-from catalogs.errors import UnusableError
-from catalogs.tables import EXPOSURES
 from compute.graph.apply import Progress, apply
+from compute.graph.entering import enter, entered
 from compute.graph.journal import Journal
-from compute.graph.publish import entered, publish, record_key, recover, take_staged
+from compute.graph.publish import publish, record_key, recover, take_staged
 from compute.graph.tasks import ingest_file, measure_file, stamp, task_name
 from compute.settings import MeasureSettings
 from compute.stages.ingest import rejected
@@ -64,44 +63,15 @@ def ingest(
         path = paths[outcome.key]
         records[path] = outcome.result or {"rows": [rejected(path, None, outcome.failure)]}
 
-    rows = old
-    for path in files:
-        refused = (rows["path"] == path) & ~entered(rows)  # what was said of this file before is no longer news
-        rows, new = rows[~refused], records[path]["rows"]
-        if new is None:
-            report.skipped += int((rows["path"] == path).sum())
-            continue
-        rows = _enter(rows, EXPOSURES.conform(pd.DataFrame(new)), files, replace, fresh, report)
+    rows, report.done, report.skipped, refused = enter(
+        old, {path: records[path]["rows"] for path in files}, replace, fresh
+    )
+    report.rejected = [{name: row[name] for name in ("exposure", "path", "reason")} for row in refused]
     catalog.write_exposures(rows)
     _retire(catalog, old, rows)
     _record(catalog, "ingest", {"inputs": _inputs(rows), "versions": _versions()})
     journal.clear()
     return report
-
-
-def _enter(
-    rows: pd.DataFrame, new: pd.DataFrame, files: Sequence[str], replace: bool, fresh: bool, report: Report
-) -> pd.DataFrame:
-    """EXPOSURES with the rows of one file added, unless its exposures are there already."""
-    path, sha256 = new["path"].iloc[0], new["sha256"].iloc[0]
-    clash = rows[entered(rows) & rows["exposure"].isin(new["exposure"]) & rows["detector"].isin(new["detector"])]
-    other = clash[clash["sha256"] != sha256]
-    if len(other) and not (replace or fresh):
-        found = f"other bytes ({sha256[:12]})"
-        expected = f"{other['sha256'].iloc[0][:12]} as entered from {other['path'].iloc[0]}, or --replace"
-        reason = str(UnusableError(f"ingest: {new['exposure'].iloc[0]}", found, expected))
-        new = EXPOSURES.conform(pd.DataFrame([rejected(path, sha256, reason)]))
-        clash = clash.iloc[:0]
-    elif len(clash) == len(new) and not len(other) and (clash["status"] == "ok").all() and not fresh:
-        moved = clash.index[~clash["path"].isin(files)]
-        rows.loc[moved, "path"] = path
-        report.skipped += len(clash)
-        return rows
-    for row in new[new["status"] == "rejected"].itertuples():
-        report.rejected.append({"exposure": row.exposure, "path": row.path, "reason": row.reason})
-    report.done += int((new["status"] == "ok").sum())
-    rows = rows.drop(clash.index)
-    return pd.concat([rows, new], ignore_index=True) if len(rows) else new
 
 
 def _retire(catalog: Catalog, old: pd.DataFrame, rows: pd.DataFrame) -> None:
@@ -144,7 +114,8 @@ def measure(
         usable &= rows["path"].isin(list(files))
     due = rows[usable]
     if not fresh:
-        done = [_stands(catalog, row, digest) for row in due.itertuples()]
+        tables = set(catalog.store.list("measurements"))
+        done = [_stands(row, tables, digest) for row in due.itertuples()]
         report.skipped = sum(done)
         due = due[[not d for d in done]]
     records = {} if fresh else take_staged(catalog, journal, due, digest)
@@ -168,10 +139,9 @@ def measure(
     return report
 
 
-def _stands(catalog: Catalog, row: Any, digest: str) -> bool:
+def _stands(row: Any, tables: set[str], digest: str) -> bool:
     """Whether an exposure was already measured, or refused, in just this way."""
-    there = catalog.store.exists(measurement_path(row._asdict()))
-    return row.measured_with == digest and there == (row.status == "ok")
+    return row.measured_with == digest and (measurement_path(row._asdict()) in tables) == (row.status == "ok")
 
 
 def _compute(client, catalog, due, records, settings, libraries, digest, progress) -> dict[str, dict[str, Any]]:

@@ -8,14 +8,10 @@ from catalogs.catalog import Catalog, measurement_path
 from catalogs.errors import UnusableError
 from catalogs.readers.names import path_key
 from catalogs.tables import EXPOSURES
+from compute.graph.entering import entered
 from compute.graph.journal import Journal
 
 _MEASURED = ["n_stars", "n_saturated", "qfit_median", "core_fraction"]
-
-
-def entered(rows: pd.DataFrame) -> pd.Series:
-    """Which rows stand for exposures that were read in, though measuring may have refused them since."""
-    return (rows["status"] == "ok") | rows["measured_with"].notna()
 
 
 def record_key(exposure: str, detector: str) -> str:
@@ -26,6 +22,8 @@ def record_key(exposure: str, detector: str) -> str:
 def recover(catalog: Catalog, journal: Journal) -> pd.DataFrame:
     """EXPOSURES as it would be had a run that was killed while publishing lived to say what it had moved."""
     rows, records = catalog.exposures, journal.read()
+    if not records:
+        return rows
     moved = 0
     for row in rows[entered(rows)].itertuples():
         key = record_key(row.exposure, row.detector)

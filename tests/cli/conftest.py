@@ -8,14 +8,11 @@ import pytest
 
 from cli.main import main
 from compute.graph import client as clusters
-from tests.graph.running import client, frames, own_frames
+from tests.graph.running import client, frames, measured, own_frames, whole
 
-__all__ = ["client", "frames", "own_frames"]
+__all__ = ["client", "frames", "measured", "own_frames", "whole"]
 
 Ended = namedtuple("Ended", "code out err")
-
-# One round of everything, as options.
-FAST = ["--rounds", "1", "--window", "5"]
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.graph.running import FAST, enter, tables
+from tests.graph.running import tables
 
 
 def piazzi(*words, **options):
@@ -14,7 +14,7 @@ def piazzi(*words, **options):
     return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False, **options)
 
 
-def test_run__two_workers_give_the_bytes_of_this_process(client, frames, tmp_path):
+def test_run__a_cluster_of_its_own_gives_the_bytes_of_this_process(frames, whole, tmp_path):
     (tmp_path / "spoiled_cal.fits").write_text("no frame")
     files = [*frames, str(tmp_path / "spoiled_cal.fits")]
     recipe = tmp_path / "RECIPE.toml"
@@ -22,7 +22,7 @@ def test_run__two_workers_give_the_bytes_of_this_process(client, frames, tmp_pat
         f'catalog = "lmc"\n[exposures]\nfiles = {json.dumps(files)}\n'
         "[measure]\nrounds = 1\n[measure.own_epsf]\ngrid = 1\npasses = 1\n"
     )
-    ended = piazzi("run", recipe, "--workers", "2", "--json", "--strict")
+    ended = piazzi("run", recipe, "--workers", "1", "--json", "--strict")
     assert ended.returncode == 3
     said = json.loads(ended.stdout)
     assert [(s["stage"], s["done"], len(s["rejected"])) for s in said["stages"]] == [
@@ -33,15 +33,13 @@ def test_run__two_workers_give_the_bytes_of_this_process(client, frames, tmp_pat
     assert [line.split()[:2] for line in lines if "/" in line.split()[1]][-1] == ["measure", "3/3"]
     assert lines[-1].startswith("rejected spoiled: spoiled_cal.fits: found ")
     assert "Traceback" not in ended.stderr
-    enter(tmp_path / "direct", client, files, FAST)
-    assert tables(tmp_path / "lmc") == tables(tmp_path / "direct")
+    assert tables(tmp_path / "lmc", "measurements") == tables(whole, "measurements")
 
 
-def test_status__needs_no_cluster(client, frames, tmp_path):
-    enter(tmp_path / "lmc", client, frames[:1])
-    ended = piazzi("status", "lmc", "--json", cwd=tmp_path)
+def test_status__needs_no_cluster(whole):
+    ended = piazzi("status", "lmc", "--json", cwd=whole.parent)
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert json.loads(ended.stdout)["exposures"][0]["measured"] == 1
+    assert json.loads(ended.stdout)["exposures"][0]["measured"] == 3
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,13 @@ import pytest
 from catalogs import open_catalog
 from compute.graph import pipeline
 from compute.graph.run import writing
-from tests.graph.running import FAST, enter, name_of, tree
+from tests.graph.running import tree
 
-QUICK = ["--rounds", "1"]
+
+@pytest.fixture
+def quick(whole):
+    """Options that save time: one round, and an ePSF that is there."""
+    return ["--rounds", "1", "--epsf", next(whole.rglob("*.zarr"))]
 
 
 @pytest.fixture(autouse=True)
@@ -33,12 +37,12 @@ def test_ingest__enters_files(piazzi, frames, tmp_path):
     assert list(open_catalog(tmp_path / "lmc").exposures["status"]) == ["ok"] * 3
 
 
-def test_measure__enters_and_measures_then_leaves_alone(piazzi, frames, tmp_path):
-    first = piazzi("measure", tmp_path / "lmc", *frames[:2], *QUICK)
+def test_measure__enters_and_measures_then_leaves_alone(piazzi, quick, frames, tmp_path):
+    first = piazzi("measure", tmp_path / "lmc", *frames[:2], *quick)
     assert first.code == 0
     assert first.out.splitlines()[:2] == ["ingest: 2 exposures, 0 rejected", "measure: 2 exposures, 0 rejected"]
     before = tree(tmp_path / "lmc")
-    second = piazzi("measure", tmp_path / "lmc", *frames[:2], *QUICK)
+    second = piazzi("measure", tmp_path / "lmc", *frames[:2], *quick)
     assert second.out.splitlines()[:2] == [
         "ingest: 0 exposures, 2 already there, 0 rejected",
         "measure: 0 exposures, 2 already there, 0 rejected",
@@ -46,45 +50,43 @@ def test_measure__enters_and_measures_then_leaves_alone(piazzi, frames, tmp_path
     assert tree(tmp_path / "lmc") == before
 
 
-def test_measure__options_are_settings(piazzi, frames, tmp_path):
-    piazzi("measure", tmp_path / "lmc", frames[0], *QUICK, "--threshold", "9", "--window", "7", "--aperture", "window")
+def test_measure__options_are_settings(piazzi, quick, frames, tmp_path):
+    piazzi("measure", tmp_path / "lmc", frames[0], *quick, "--threshold", "9", "--window", "7")
     (entry,) = open_catalog(tmp_path / "lmc").manifest.provenance["measure"].values()
     settings = entry["settings"]
     assert (settings["threshold"], settings["window"], settings["rounds"]) == (9.0, 7, 1)
 
 
-def test_measure__without_files_measures_what_is_there(piazzi, frames, tmp_path):
+def test_measure__without_files_measures_what_is_there(piazzi, quick, frames, tmp_path):
     piazzi("ingest", tmp_path / "lmc", *frames)
-    ended = piazzi("measure", tmp_path / "lmc", *QUICK)
+    ended = piazzi("measure", tmp_path / "lmc", *quick)
     assert ended.out.splitlines()[0] == "measure: 3 exposures, 0 rejected"
 
 
-def test_measure__only_the_files_that_were_named(piazzi, frames, tmp_path):
+def test_measure__only_the_files_that_were_named(piazzi, quick, frames, tmp_path):
     piazzi("ingest", tmp_path / "lmc", *frames)
-    ended = piazzi("measure", tmp_path / "lmc", frames[1], *QUICK)
+    ended = piazzi("measure", tmp_path / "lmc", frames[1], *quick)
     assert ended.out.splitlines()[1] == "measure: 1 exposures, 0 rejected"
     rows = open_catalog(tmp_path / "lmc").exposures
     assert list(rows["n_stars"].notna()) == [False, True, False]
 
 
-def test_measure__relative_files_and_patterns_start_here(piazzi, frames, tmp_path, monkeypatch):
+def test_measure__relative_files_and_patterns_start_here(piazzi, quick, frames, tmp_path, monkeypatch):
     monkeypatch.chdir(Path(frames[0]).parent)
-    ended = piazzi("measure", tmp_path / "lmc", "*_cal.fits", Path(frames[0]).name, *QUICK)
+    ended = piazzi("measure", tmp_path / "lmc", "*_cal.fits", Path(frames[0]).name, *quick)
     assert ended.out.splitlines()[0] == "ingest: 3 exposures, 0 rejected"
     assert list(open_catalog(tmp_path / "lmc").exposures["path"]) == sorted(frames)
 
 
-def test_measure__a_library_takes_the_place_of_own_epsfs(piazzi, frames, tmp_path):
-    piazzi("measure", tmp_path / "own", frames[0], *QUICK)
-    (library,) = (tmp_path / "own").rglob("*.zarr")
-    ended = piazzi("measure", tmp_path / "lmc", *frames, *QUICK, "--epsf", library)
+def test_measure__a_library_takes_the_place_of_own_epsfs(piazzi, quick, frames, tmp_path):
+    ended = piazzi("measure", tmp_path / "lmc", *frames, *quick)
     assert ended.code == 0
     assert not (tmp_path / "lmc" / "cubes").exists()
     assert open_catalog(tmp_path / "lmc").exposures["core_fraction"].nunique() == 1
 
 
-def test_json__is_all_there_is_on_standard_output(piazzi, frames, spoiled, tmp_path):
-    ended = piazzi("measure", tmp_path / "lmc", *frames, spoiled, *QUICK, "--json")
+def test_json__is_all_there_is_on_standard_output(piazzi, quick, frames, spoiled, tmp_path):
+    ended = piazzi("measure", tmp_path / "lmc", *frames, spoiled, *quick, "--json")
     said = json.loads(ended.out)
     assert said["catalog"] == str(tmp_path / "lmc")
     assert [(s["stage"], s["done"], s["skipped"]) for s in said["stages"]] == [("ingest", 3, 0), ("measure", 3, 0)]
@@ -177,7 +179,7 @@ def test_option__a_library_that_is_not_there(piazzi, frames, tmp_path):
     assert ended.err.splitlines()[-1].endswith("none.fits: found nothing, expected an STDPSF file or an ePSF cube")
 
 
-def test_run__a_recipe(piazzi, client, frames, tmp_path, clustered):
+def test_run__a_recipe(piazzi, frames, whole, tmp_path, clustered):
     recipe = tmp_path / "RECIPE.toml"
     folder = Path(frames[0]).parent
     recipe.write_text(
@@ -189,8 +191,7 @@ def test_run__a_recipe(piazzi, client, frames, tmp_path, clustered):
     assert clustered == [("tcp://somewhere:8786", 2)]
     said = json.loads(ended.out)
     assert [(s["stage"], s["done"]) for s in said["stages"]] == [("ingest", 3), ("measure", 3)]
-    enter(tmp_path / "direct", client, frames, FAST)
-    assert tree(tmp_path / "lmc") == tree(tmp_path / "direct")
+    assert tree(tmp_path / "lmc") == tree(whole)
     assert "3 already there" in piazzi("run", recipe).out
 
 
@@ -201,8 +202,3 @@ def test_run__faults_of_a_recipe_are_a_line_each(piazzi, tmp_path):
     assert ended.code == 2
     places = [line.removeprefix(f"piazzi: {recipe}: ").split(":")[0] for line in ended.err.splitlines()]
     assert places == ["exposures.files", "exposures.file", "measure.threshold"]
-
-
-def test_names__a_frame_keeps_its_name(piazzi, frames, tmp_path):
-    piazzi("ingest", tmp_path / "lmc", *frames)
-    assert list(open_catalog(tmp_path / "lmc").exposures["exposure"]) == [name_of(i) for i in (1, 2, 3)]

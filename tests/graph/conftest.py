@@ -1,5 +1,5 @@
 """Fixtures of the graph's tests."""
 
-from tests.graph.running import client, frames, own_frames
+from tests.graph.running import client, frames, measured, own_frames, whole
 
-__all__ = ["client", "frames", "own_frames"]
+__all__ = ["client", "frames", "measured", "own_frames", "whole"]

@@ -1,6 +1,7 @@
 """Small star fields, an in-process cluster, and catalogs compared byte for byte."""
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -41,15 +42,17 @@ def write_fields(folder: Path, n: int, **options) -> list[str]:
     return [write_field(folder / f"{name_of(i)}_cal.fits", seed=i, **options) for i in range(1, n + 1)]
 
 
-def tree(folder: Path) -> dict[str, str]:
+def tree(folder: Path, pattern: str = "*") -> dict[str, str]:
     """Digest of every file below a folder."""
-    files = (path for path in Path(folder).rglob("*") if path.is_file())
+    files = (path for path in Path(folder).rglob(pattern) if path.is_file())
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def tables(folder: Path) -> dict[str, str]:
-    """Digest of every table below a folder."""
-    return {path: digest for path, digest in tree(folder).items() if path.endswith(".parquet")}
+def tables(folder: Path, of: str = "") -> dict[str, str]:
+    """Digest of every table of a catalog, or of one kind of them; not of those that are only staged."""
+    return {
+        path: digest for path, digest in tree(folder, "*.parquet").items() if path[0] != "." and path.startswith(of)
+    }
 
 
 def enter(url, client: Client, files, settings=FAST, **options):
@@ -61,7 +64,7 @@ def enter(url, client: Client, files, settings=FAST, **options):
     return catalog, entered, measured
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def client():
     """Two workers in this process."""
     with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=":0") as client:
@@ -72,6 +75,20 @@ def client():
 def frames(tmp_path_factory):
     """Three good frames that no test changes."""
     return write_fields(tmp_path_factory.mktemp("frames"), 3)
+
+
+@pytest.fixture(scope="session")
+def whole(client, frames, tmp_path_factory):
+    """A catalog of the good frames, measured with FAST, that no test changes."""
+    folder = tmp_path_factory.mktemp("whole") / "lmc"
+    enter(folder, client, frames)
+    return folder
+
+
+@pytest.fixture
+def measured(whole, tmp_path):
+    """A copy of that catalog."""
+    return Path(shutil.copytree(whole, tmp_path / "lmc"))
 
 
 @pytest.fixture(scope="session")

@@ -146,9 +146,24 @@ def test_kill__a_task_that_takes_its_worker_along_every_time(tmp_path):
     assert {key: o.result for key, o in outcomes.items()} == {f"k{i}": i for i in range(8) if i != 3}
 
 
+def test_kill__workers_whose_results_were_not_fetched_yet():
+    def square(i: int) -> int:
+        return i * i
+
+    def kill_all(stage, done, total, key):
+        if done == 1:
+            wait_for(lambda: sum(map(len, client.has_what().values())) >= total - 1)
+            for pid in client.run(os.getpid).values():
+                os.kill(pid, signal.SIGKILL)
+
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster, Client(cluster) as client:
+        outcomes = list(apply(client, "s", square, {f"k{i}": (i,) for i in range(6)}, kill_all))
+    assert {o.key: (o.result, o.failure) for o in outcomes} == {f"k{i}": (i * i, None) for i in range(6)}
+
+
 @pytest.fixture
 def running(start, tmp_path):
-    """A scheduler and two workers of their own; its process, address and file."""
+    """A scheduler of its own, its workers, its address and its file."""
     file, quiet = tmp_path / "scheduler.json", {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     options = "--host", "127.0.0.1", "--port", "0", "--dashboard-address", "127.0.0.1:0", "--scheduler-file", file
     scheduler = start("dask", "scheduler", *options, **quiet)
@@ -160,12 +175,12 @@ def running(start, tmp_path):
 
     wait_for(address, scheduler)
     options = "--nworkers", "2", "--nthreads", "1", "--no-dashboard", "--local-directory", tmp_path / "scratch"
-    start("dask", "worker", address(), *options, cwd=tmp_path, **quiet)
-    return scheduler, address(), file
+    workers = start("dask", "worker", address(), *options, cwd=tmp_path, **quiet)
+    return scheduler, workers, address(), file
 
 
 def test_connect__a_running_scheduler_by_address_and_by_file(start, running, frames, tmp_path):
-    _, address, file = running
+    _, _, address, file = running
     for catalog, cluster in (("by-address", address), ("by-file", file)):
         ended = piazzi(start, "measure", tmp_path / catalog, *frames, "--cluster", cluster, "--json")
         said, told = ended.communicate(timeout=ENOUGH)
@@ -197,7 +212,7 @@ def test_connect__what_is_no_cluster_ends_with_2_and_a_line(start, frames, tmp_p
 
 
 def test_kill__the_scheduler_then_run_again(start, running, recipe, tmp_path, undisturbed):
-    scheduler, address, _ = running
+    scheduler, workers, address, _ = running
     catalog = tmp_path / "lmc"
     first = piazzi(start, "run", recipe, "--cluster", address)
     wait_for(lambda: len(staged(catalog)) >= 2, first)
@@ -205,6 +220,7 @@ def test_kill__the_scheduler_then_run_again(start, running, recipe, tmp_path, un
     _, told = first.communicate(timeout=ENOUGH)
     assert first.returncode == 1
     assert told.splitlines()[-1] == "piazzi: measure: the scheduler was lost; run the same command again to go on"
+    workers.wait(timeout=ENOUGH)  # each ends its task, finds the scheduler gone, and leaves
     kept = staged(catalog)
     assert 2 <= len(kept) < N
 

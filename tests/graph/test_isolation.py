@@ -10,7 +10,7 @@ from catalogs.store import Store
 from compute.graph import frames as lazy_frames
 from compute.graph import pipeline
 from compute.graph.run import writing
-from tests.graph.running import FAST, OTHER, enter, tables
+from tests.graph.running import OTHER, enter, tables
 
 
 def seen_by_a_reader(url):
@@ -45,13 +45,11 @@ def test_reader__sees_nothing_of_a_stage_that_is_being_published(client, frames,
     assert seen == [(3, 0, 0, set())] * 3
 
 
-def test_reader__sees_the_old_stage_until_the_new_one_is_computed(client, frames, tmp_path):
-    enter(tmp_path / "lmc", client, frames, FAST)
+def test_reader__sees_the_old_stage_until_the_new_one_is_computed(client, frames, tmp_path, measured):
     before, files, seen = seen_by_a_reader(tmp_path / "lmc"), tables(tmp_path / "lmc"), []
 
     def look(stage, done, total, key):
-        there = {path: digest for path, digest in tables(tmp_path / "lmc").items() if not path.startswith(".")}
-        seen.append((seen_by_a_reader(tmp_path / "lmc"), there))
+        seen.append((seen_by_a_reader(tmp_path / "lmc"), tables(tmp_path / "lmc")))
 
     enter(tmp_path / "lmc", client, frames, OTHER, progress=look)
     assert len(seen) == 6
@@ -98,8 +96,8 @@ def test_writer__other_files_are_not_mistaken_for_a_catalog(tmp_path):
         writing(str(tmp_path)).__enter__()
 
 
-def test_measurements__building_computes_nothing(client, frames, tmp_path, monkeypatch):
-    catalog, *_ = enter(tmp_path / "lmc", client, frames)
+def test_measurements__building_computes_nothing(whole, monkeypatch):
+    catalog = open_catalog(whole)
 
     def refuse(*args, **kwargs):
         raise AssertionError("computed")

@@ -6,7 +6,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from catalogs import open_catalog
-from tests.graph.running import OTHER, enter, tree
+from tests.graph.running import FAST, OTHER, enter, tree
 
 
 @pytest.fixture
@@ -24,21 +24,20 @@ def digests(store) -> dict[str, str]:
     return {path: hashlib.sha256(store.read_bytes(path)).hexdigest() for path in store.list()}
 
 
-def on_disk(client, frames, tmp_path, *settings):
-    enter(tmp_path / "lmc", client, frames, *settings)
-    return {path: digest for path, digest in tree(tmp_path / "lmc").items() if path != ".lock"}
+def on_disk(folder):
+    return {path: digest for path, digest in tree(folder).items() if path != ".lock"}
 
 
-def test_memory__same_files_as_on_a_disk(client, frames, tmp_path, url):
+def test_memory__same_files_as_on_a_disk(client, frames, whole, url):
     _, entered, measured = enter(url, client, frames)
     assert (entered.done, measured.done) == (3, 3)
     catalog = open_catalog(url)
-    assert digests(catalog.store) == on_disk(client, frames, tmp_path)
+    assert digests(catalog.store) == on_disk(whole)
     assert len(catalog.measurements.compute()) == catalog.exposures["n_stars"].sum() > 60
     assert list(catalog.exposures["status"]) == ["ok"] * 3
 
 
-def test_memory__goes_on_where_it_stopped_and_replaces(client, frames, tmp_path, url):
+def test_memory__goes_on_where_it_stopped_and_replaces(client, frames, whole, url):
     def die(stage, done, total, key):
         if (stage, done) == ("measure", 2):
             raise KeyboardInterrupt
@@ -49,8 +48,10 @@ def test_memory__goes_on_where_it_stopped_and_replaces(client, frames, tmp_path,
     _, entered, measured = enter(url, client, frames)
     assert (entered.skipped, measured.done) == (3, 3)
     assert enter(url, client, frames)[2].skipped == 3
-    enter(url, client, frames, OTHER)
-    assert digests(open_catalog(url).store) == on_disk(client, frames, tmp_path, OTHER)
+    assert digests(open_catalog(url).store) == on_disk(whole)
+    assert enter(url, client, frames[:1], OTHER)[2].done == 1
+    assert enter(url, client, frames[:1], FAST)[2].done == 1
+    assert digests(open_catalog(url).store) == on_disk(whole)
 
 
 def test_memory__frames_may_be_there_too(client, frames, url):

@@ -6,7 +6,7 @@ from catalogs.errors import PiazziError
 from compute.graph.run import run
 from compute.recipe import STAGES, expand, read_recipe
 from compute.settings import MeasureSettings
-from tests.graph.running import FAST, enter, tree
+from tests.graph.running import tree
 
 LEAST = 'catalog = "lmc"\n[exposures]\nfiles = ["a.fits"]\n'
 
@@ -134,7 +134,7 @@ def test_expand__a_file_may_have_brackets_in_its_name(tmp_path):
     assert expand((f"{tmp_path}/a[1]_cal.fits",)) == [f"{tmp_path}/a[1]_cal.fits"]
 
 
-def test_run__a_recipe_does_what_its_stages_say(client, frames, tmp_path, write):
+def test_run__a_recipe_does_what_its_stages_say(client, frames, whole, tmp_path, write):
     folder = frames[0].rsplit("/", 1)[0]
     text = (
         f'catalog = "lmc"\nstages = STAGES\n[exposures]\nfiles = ["{folder}/*_cal.fits"]\n'
@@ -144,7 +144,6 @@ def test_run__a_recipe_does_what_its_stages_say(client, frames, tmp_path, write)
     assert (first.stage, first.done) == ("ingest", 3)
     reports = run(read_recipe(write(text.replace("STAGES", '["ingest", "measure"]'))), client)
     assert [(r.stage, r.done, r.skipped) for r in reports] == [("ingest", 0, 3), ("measure", 3, 0)]
-    enter(tmp_path / "direct", client, frames, FAST)
-    assert tree(tmp_path / "field" / "lmc") == tree(tmp_path / "direct")
+    assert tree(tmp_path / "field" / "lmc") == tree(whole)
     reports = run(read_recipe(write(text.replace("STAGES", '["measure"]'))), client, fresh=True)
     assert [(r.stage, r.done, r.skipped) for r in reports] == [("measure", 3, 0)]

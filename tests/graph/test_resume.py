@@ -20,13 +20,12 @@ class Killed(BaseException):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(client, frames, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("undisturbed")
-    enter(folder / "fast", client, frames, FAST)
-    enter(folder / "other", client, frames, OTHER)
-    fast, other = tree(folder / "fast"), tree(folder / "other")
+def undisturbed(whole, client, frames, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed") / "other"
+    enter(folder, client, frames, OTHER)
+    fast, other = tree(whole), tree(folder)
     assert fast.keys() == other.keys()
-    assert all(fast[path] != other[path] for path in tables(folder / "fast"))
+    assert all(fast[path] != other[path] for path in tables(whole))
     return {"fast": fast, "other": other}
 
 
@@ -158,13 +157,12 @@ def test_resume__killed_while_publishing(client, frames, tmp_path, undisturbed, 
 
 @pytest.mark.parametrize("at", [1, 2])
 def test_resume__killed_while_replacing_then_the_old_settings_again(
-    client, frames, tmp_path, undisturbed, monkeypatch, at
+    client, frames, tmp_path, measured, undisturbed, monkeypatch, at
 ):
-    enter(tmp_path / "lmc", client, frames, FAST)
     die_on(monkeypatch, Store, "publish", at, enter, tmp_path / "lmc", client, frames, OTHER)
-    _, _, measured = enter(tmp_path / "lmc", client, frames, FAST)
+    _, _, report = enter(tmp_path / "lmc", client, frames, FAST)
     # Tables that the other settings had already replaced are measured again; the others stand.
-    assert (measured.done, measured.skipped) == (at - 1, 4 - at)
+    assert (report.done, report.skipped) == (at - 1, 4 - at)
     assert tables(tmp_path / "lmc") == tables_of(undisturbed["fast"])
 
 
@@ -199,17 +197,14 @@ def test_resume__killed_while_clearing_then_nothing_is_mistaken(client, frames, 
     assert tables(tmp_path / "lmc") == tables_of(undisturbed["fast"])
 
 
-def test_measure__same_settings_compute_nothing(client, frames, tmp_path, calls):
-    enter(tmp_path / "lmc", client, frames[:2])
-    calls["measure"].clear()
-    with writing(str(tmp_path / "lmc")) as catalog:
+def test_measure__same_settings_compute_nothing(client, measured, calls):
+    with writing(str(measured)) as catalog:
         report = pipeline.measure(catalog, client, FAST)
-    assert (report.done, report.skipped) == (0, 2)
+    assert (report.done, report.skipped) == (0, 3)
     assert calls["measure"].total() == 0
 
 
-def test_measure__new_settings_replace_the_old(client, frames, tmp_path, undisturbed):
-    enter(tmp_path / "lmc", client, frames, FAST)
+def test_measure__new_settings_replace_the_old(client, frames, tmp_path, measured, undisturbed):
     before = open_catalog(tmp_path / "lmc").exposures["measured_with"]
     _, _, report = enter(tmp_path / "lmc", client, frames, OTHER)
     assert (report.done, report.skipped) == (3, 0)
@@ -217,11 +212,9 @@ def test_measure__new_settings_replace_the_old(client, frames, tmp_path, undistu
     assert not set(before) & set(open_catalog(tmp_path / "lmc").exposures["measured_with"])
 
 
-def test_measure__a_lost_table_is_measured_again(client, frames, tmp_path, undisturbed, calls):
-    catalog, *_ = enter(tmp_path / "lmc", client, frames)
-    (lost,) = [path for path in catalog.store.list("measurements") if name_of(3) in path]
-    catalog.store.remove(lost)
-    calls["measure"].clear()
+def test_measure__a_lost_table_is_measured_again(client, frames, tmp_path, measured, undisturbed, calls):
+    (lost,) = measured.rglob(f"{name_of(3)}.parquet")
+    lost.unlink()
     enter(tmp_path / "lmc", client, frames)
     assert calls["measure"] == {name_of(3): 1}
     assert tree(tmp_path / "lmc") == undisturbed["fast"]
