@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import xarray as xr
 
@@ -19,7 +20,7 @@ from catalogs.schema import Column, Table
 from catalogs.store import Store
 from catalogs.tables import EXPOSURES, MEASUREMENTS
 
-__all__ = ["Catalog", "create_or_open", "measurement_path", "open_catalog", "read_part"]
+__all__ = ["Catalog", "create_or_open", "measurement_path", "open_catalog", "own_epsf_path", "read_part"]
 
 _MANIFEST = "catalog.json"
 _EXPOSURES = "exposures/part-0.parquet"
@@ -50,8 +51,11 @@ class Catalog:
         """EXPOSURES as they are now; no rows before the first ingest. Units are in ``attrs["units"]``."""
         if not self.store.exists(_EXPOSURES):
             return EXPOSURES.empty()
-        with self.store.open(_EXPOSURES) as file:
-            return read_table(file, EXPOSURES)
+        try:
+            with self.store.open(_EXPOSURES) as file:
+                return read_table(file, EXPOSURES)
+        except pa.ArrowInvalid as error:
+            raise CatalogError(f"{self.store.locate_url(_EXPOSURES)}: not readable ({error})") from None
 
     @property
     def measurements(self) -> Any:
@@ -69,12 +73,12 @@ class Catalog:
     @property
     def master(self) -> Any:
         """MASTER frames of all fields, filters and epochs: a lazy frame."""
-        return self._tree("master", "master frames", "piazzi frame", ("field", "instrument", "filter", "epoch"))
+        return self._tree("master", "master frames", ("field", "instrument", "filter", "epoch"))
 
     @property
     def motions(self) -> Any:
         """MOTIONS of all fields: a lazy frame."""
-        return self._tree("motions", "motions", "piazzi motion", ("field",))
+        return self._tree("motions", "motions", ("field",))
 
     def epsf(self, instrument: str, detector: str, filter: str, mjd: float | None = None) -> xr.Dataset:
         """The newest ePSF cube, of those valid at `mjd` if given; arrays are read when touched."""
@@ -109,13 +113,15 @@ class Catalog:
         if cubes:
             there = ", ".join(path.rsplit("/", 1)[1] for path in cubes)
             raise CatalogError(f"{self.store.url}: no {folder} covers MJD {mjd}; there are {there}")
-        there = ", ".join(sorted({path.split("/")[2] for path in self.store.list(top, _ROOTS)}))
-        raise CatalogError(f"{self.store.url}: no {folder}; there are {there or 'none'}")
+        roots = [path for path in self.store.list(top, _ROOTS) if path.count("/") == 4]
+        there = ", ".join(sorted({path.split("/")[2] for path in roots})) or "none"
+        single = f", only those of single exposures in {folder}/perturbed" if found else ""
+        raise CatalogError(f"{self.store.url}: no calibration in {folder}{single}; there are {there}")
 
-    def _tree(self, folder: str, content: str, command: str, keys: Sequence[str]) -> Any:
+    def _tree(self, folder: str, content: str, keys: Sequence[str]) -> Any:
         paths = self.store.list(folder, ".parquet")
         if not paths:
-            raise CatalogError(f"{self.store.url}: the catalog has no {content} yet; run {command}")
+            raise CatalogError(f"{self.store.url}: the catalog has no {content} yet")
         with self.store.open(paths[0]) as file:
             schema = pq.read_schema(file)
         declared = tuple(Column(key, "string", "", "meta.id", key) for key in keys)
@@ -150,6 +156,8 @@ def create_or_open(url: str | os.PathLike, storage_options: Mapping[str, Any] | 
     store = Store(url, storage_options)
     if store.exists(_MANIFEST):
         return open_catalog(url, storage_options)
+    if store.fs.isfile(store.root):
+        raise CatalogError(f"{url} is a file, not a piazzi catalog")
     if others := store.list():
         raise CatalogError(f"{url} is no piazzi catalog and not empty: it holds {others[0]}")
     catalog = Catalog(store, Manifest())
@@ -167,6 +175,12 @@ def measurement_path(row: Mapping[Any, Any]) -> str:
         for key in MEASUREMENTS.keys
     ]
     return "/".join(["measurements", *keys, f"{_segment('exposure', row['exposure'])}.parquet"])
+
+
+def own_epsf_path(row: Mapping[Any, Any]) -> str:
+    """Folder of the ePSF cube that an exposure built for itself; `row` has the columns of EXPOSURES."""
+    camera = "_".join(_segment(name, row[name]) for name in ("instrument", "detector", "filter"))
+    return f"cubes/epsf/{camera}/perturbed/{_segment('exposure', row['exposure'])}.zarr"
 
 
 def read_part(

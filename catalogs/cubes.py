@@ -40,7 +40,7 @@ class EpsfCube:
     normalisation_radius
         Radius [pix] within which the values sum to one in the sense of :func:`enclosed_sum`.
     n_samples
-        int64 (n_fy, n_fx): pixels that went into each fiducial's ePSF; 0 where unknown.
+        int64 (n_fy, n_fx): stars that went into each fiducial's ePSF; 0 where unknown.
     valid_from, valid_to
         Validity range [MJD]; None is open.
     centring
@@ -138,7 +138,7 @@ class EpsfCube:
         return xr.Dataset(
             {
                 "epsf": (("fy", "fx", "v", "u"), self.values, {"units": "1", "description": meaning}),
-                "n_samples": (("fy", "fx"), self.n_samples, {"units": "1", "description": "pixels used; 0 unknown"}),
+                "n_samples": (("fy", "fx"), self.n_samples, {"units": "1", "description": "stars used; 0 unknown"}),
             },
             coords={
                 "fy": ("fy", self.fy, position),

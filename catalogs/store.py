@@ -31,7 +31,10 @@ class Store:
 
     def __init__(self, url: str | os.PathLike, storage_options: Mapping[str, Any] | None = None):
         self.storage_options = dict(storage_options or {})
-        self.fs, self.root = fsspec.url_to_fs(os.fspath(url), **self.storage_options)
+        try:
+            self.fs, self.root = fsspec.url_to_fs(os.fspath(url), **self.storage_options)
+        except (ImportError, ValueError) as error:
+            raise CatalogError(f"{url}: no such storage here ({error})") from None
         self.is_local = isinstance(self.fs, LocalFileSystem)
         # Workers may run in another folder, so a local root is kept absolute.
         self.url = self.root if self.is_local else os.fspath(url).rstrip("/")
@@ -90,13 +93,18 @@ class Store:
             self.fs.pipe_file(f"{final}/{path.as_posix()}", (folder / path).read_bytes())
 
     def publish(self, staged: str, final: str) -> None:
-        """Move a finished file to its final place, replacing what was there."""
+        """Move a finished file or folder to its final place, replacing what was there."""
         source, target = self.locate(staged), self.locate(final)
-        if self.is_local:
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            os.replace(source, target)
+        if not self.is_local:
+            if self.fs.isdir(target):
+                self.fs.rm(target, recursive=True)
+            self.fs.mv(source, target, recursive=self.fs.isdir(source))
+            return
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        if os.path.isdir(source):
+            _swap(Path(source), Path(target))
         else:
-            self.fs.mv(source, target)
+            os.replace(source, target)
 
     def open(self, relative: str) -> IO[bytes]:
         """Open a file for reading."""

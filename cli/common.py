@@ -120,9 +120,12 @@ def finish(catalog: str, reports: Sequence["Report"], as_json: bool, strict: boo
             left = f", {report.skipped} already there" if report.skipped else ""
             print(f"{report.stage}: {report.done} exposures{left}, {len(report.rejected)} rejected")
         print(f"catalog: {catalog}")
+    for report in reports:
+        for item in report.notes:
+            print(f"note {item['exposure']}: {item['note']}", file=sys.stderr)
     for item in rejected:
         print(f"rejected {item['exposure']}: {item['reason']}", file=sys.stderr)
-    if rejected and not any(report.done or report.skipped for report in reports):
+    if reports[-1].rejected and not (reports[-1].done or reports[-1].skipped):
         sys.exit(2)
     if rejected and strict:
         sys.exit(3)

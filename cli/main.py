@@ -54,7 +54,7 @@ def main() -> None:
         for line in str(error).splitlines():
             print(f"piazzi: {line}", file=sys.stderr)
         sys.exit(2)
-    except ConnectionError as error:
+    except OSError as error:  # a lost scheduler, a full or read-only disk, a file that vanished
         print(f"piazzi: {error}", file=sys.stderr)
         sys.exit(1)
 

@@ -29,10 +29,16 @@ def command(catalog, files, epsf, cluster, workers, fresh, replace, strict, as_j
     files = expand(tuple(absolute(file, here) for file in files))
     epsf = tuple(absolute(path, here) for path in epsf)
 
+    from catalogs.catalog import open_catalog
     from compute.graph import pipeline
     from compute.graph.client import connect
     from compute.graph.run import writing
+    from compute.stages.library import find_library
 
+    if not files:
+        open_catalog(catalog)  # there must be something to measure
+    for path in epsf:
+        find_library(path)
     reports = []
     with common.progress_bar() as progress, writing(catalog) as place, connect(cluster, workers) as client:
         if files:

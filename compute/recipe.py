@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 import fsspec
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from catalogs.errors import PiazziError
 from compute.settings import MeasureSettings, Settings
@@ -27,13 +27,18 @@ class MeasureSection(MeasureSettings):
 
 
 class Recipe(Settings):
-    """A whole recipe; relative paths are relative to the recipe's own folder."""
+    """A whole recipe; relative paths are relative to the recipe's own folder. Stages run in their natural order."""
 
     catalog: str
     field: str = ""
     stages: tuple[Literal[STAGES], ...] = Field(STAGES, min_length=1)  # type: ignore[valid-type]
     exposures: ExposureSection
     measure: MeasureSection = MeasureSection()
+
+    @field_validator("stages")
+    @classmethod
+    def _in_order(cls, stages: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(stage for stage in STAGES if stage in stages)
 
 
 def read_recipe(path: str | Path) -> Recipe:

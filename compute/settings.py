@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 class Settings(BaseModel):
     """Base of all settings: immutable, and unknown names are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def digest(self, *more: str) -> str:
         """Sixteen hex digits that change when any setting, or any of the strings `more`, changes."""
@@ -21,7 +21,7 @@ class Settings(BaseModel):
 class EpsfSettings(Settings):
     """How the first ePSF of an exposure is built from its own stars, where no library is given."""
 
-    oversampling: int = Field(4, ge=2, le=8, description="samples per pixel")
+    oversampling: int = Field(4, ge=4, le=8, description="samples per pixel")
     grid: int = Field(3, ge=1, le=5, description="most fiducials along each axis; fewer where stars are few")
     stars: int = Field(2000, ge=10, description="most stars to build from, brightest first")
     signal_to_noise: float = Field(50.0, gt=0, description="least S/N of a star to build from")
@@ -39,7 +39,7 @@ class MeasureSettings(Settings):
     )
     sky_inner: float = Field(4.0, ge=0, description="inner radius of the sky annulus [pix]")
     sky_outer: float = Field(7.0, gt=0, le=50, description="outer radius of the sky annulus [pix]")
-    window: Literal[3, 5, 7, 9] = Field(5, description="side of the square of fitted pixels")
+    window: Literal[5, 7, 9] = Field(5, description="side of the square of fitted pixels")
     aperture: Literal["window", "tapered"] = Field(
         "window", description="fit the whole window, or a disc whose weight falls from 1 to 0 between two radii"
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from catalogs.catalog import Catalog, measurement_path, read_part
+from catalogs.catalog import Catalog, measurement_path, own_epsf_path, read_part
 from catalogs.cubes import read_epsf
 from catalogs.errors import PiazziError
 from catalogs.exchange.cameras import library_name
@@ -39,7 +39,7 @@ def export_epsfs(catalog: Catalog, exposures: pd.DataFrame, out: Path) -> list[P
     rows = exposures.to_dict("records")
     cubes = []
     for row in rows:
-        folder = f"cubes/epsf/{row['instrument']}_{row['detector']}_{row['filter']}/perturbed/{row['exposure']}.zarr"
+        folder = own_epsf_path(row)
         if catalog.store.exists(folder):
             cubes.append((row, catalog.store.locate_url(folder)))
     if not cubes:

@@ -51,7 +51,7 @@ def connect(cluster: str = "local", workers: int | None = None, timeout: float =
     workers
         Processes of a local cluster; one per core unless given.
     timeout
-        Longest wait for a scheduler that is already running [s].
+        Longest wait for a running scheduler, and for its first worker [s].
 
     Raises
     ------
@@ -77,5 +77,9 @@ def connect(cluster: str = "local", workers: int | None = None, timeout: float =
     except (OSError, ValueError, TimeoutError) as error:
         raise PiazziError(f"--cluster {cluster}: no scheduler answers ({error})") from error
     with client:
+        try:
+            client.wait_for_workers(1, timeout=timeout)
+        except TimeoutError:
+            raise PiazziError(f"--cluster {cluster}: no worker joined within {timeout:.0f} s") from None
         client.register_plugin(WarmKernels())
         yield client

@@ -37,7 +37,8 @@ def enter(old: pd.DataFrame, found: Mapping[str, Sequence[_Row] | None], replace
     """Enter files into EXPOSURES; what was said against them before is forgotten.
 
     `found` holds the rows of each file, None where the file is known byte for byte. Other bytes under the name of an
-    exposure that is there are refused unless `replace`. With `fresh` only what this call enters counts as there.
+    exposure that is there are refused unless `replace`; two files of one call never replace each other. With `fresh`
+    only what this call enters counts as there.
     """
     exposures = old[entered(old)]
     there = {(row.exposure, row.detector): _There(row.path, row.sha256, row.status) for row in exposures.itertuples()}
@@ -56,7 +57,8 @@ def enter(old: pd.DataFrame, found: Mapping[str, Sequence[_Row] | None], replace
         keys, sha256 = [(row["exposure"], row["detector"]) for row in rows], rows[0]["sha256"]
         old_ones = [there[key] for key in keys if key in there and (key in new or not fresh)]
         others = [one for one in old_ones if one.sha256 != sha256]
-        if others and not (replace or fresh):
+        twice = any(key in new and there[key].sha256 != sha256 for key in keys)
+        if twice or (others and not (replace or fresh)):
             refused.append(_contradiction(rows[0], others[0]))
         elif len(old_ones) == len(keys) and not others and all(one.status == "ok" for one in old_ones):
             skipped += len(keys)

@@ -30,6 +30,10 @@ class Journal:
         """
         return self.path(key, f".{record['measured_with']}-{record['sha256'][:16]}.parquet")
 
+    def cube(self, key: str, record: Mapping[str, Any]) -> str:
+        """Where the ePSF that an exposure built for itself is staged."""
+        return self.table(key, record).removesuffix(".parquet") + ".zarr"
+
     def write(self, key: str, record: dict[str, Any]) -> None:
         """Commit the record of a finished key."""
         text = json.dumps(record, sort_keys=True)
@@ -42,5 +46,7 @@ class Journal:
 
     def clear(self) -> None:
         """Remove every record, then whatever is staged with them."""
-        for path in sorted(self.store.list(self.folder), key=lambda path: not path.endswith(".json")):
+        for path in self.store.list(self.folder, ".json"):
             self.store.remove(path)
+        if self.store.exists(self.folder):
+            self.store.remove(self.folder)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import Any
 
@@ -25,16 +25,17 @@ _LIBRARIES = ("numpy", "scipy", "numba", "astropy", "pandas", "pyarrow")
 
 @dataclass
 class Report:
-    """What one stage did: exposures done anew, exposures left as they were, and the rejected ones with reasons."""
+    """What one stage did: exposures done anew, left as they were, rejected with reasons, and done with a caution."""
 
     stage: str
     done: int = 0
     skipped: int = 0
     rejected: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[dict[str, Any]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {"stage": self.stage, "done": self.done, "skipped": self.skipped, "rejected": self.rejected}
+        return asdict(self)
 
 
 def ingest(
@@ -120,12 +121,14 @@ def measure(
         due = due[[not d for d in done]]
     records = {} if fresh else take_staged(catalog, journal, due, digest)
     records |= _compute(client, catalog, due, records, settings, libraries, digest, progress)
-    published = publish(catalog, rows, due, records, journal, digest)
-    for row in published.loc[due.index].itertuples():
-        if row.status == "ok":
-            report.done += 1
-        else:
-            report.rejected.append({"exposure": row.exposure, "path": row.path, "reason": row.reason})
+    published = publish(catalog, rows, due, records, journal)
+    for row in due.itertuples():
+        record = records[record_key(row.exposure, row.detector)]
+        report.done += record["status"] == "ok"
+        if record["status"] != "ok":
+            report.rejected.append({"exposure": row.exposure, "path": row.path, "reason": record["reason"]})
+        elif record["note"]:
+            report.notes.append({"exposure": row.exposure, "note": record["note"]})
     entry = {
         "settings": settings.model_dump(mode="json"),
         "epsf": [library._asdict() for library in libraries] or "built from each exposure",
@@ -140,8 +143,8 @@ def measure(
 
 
 def _stands(row: Any, tables: set[str], digest: str) -> bool:
-    """Whether an exposure was already measured, or refused, in just this way."""
-    return row.measured_with == digest and (measurement_path(row._asdict()) in tables) == (row.status == "ok")
+    """Whether an exposure was already measured in just this way; one that was refused is tried again."""
+    return row.status == "ok" and row.measured_with == digest and measurement_path(row._asdict()) in tables
 
 
 def _compute(client, catalog, due, records, settings, libraries, digest, progress) -> dict[str, dict[str, Any]]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from catalogs.catalog import Catalog, measurement_path
+from catalogs.catalog import Catalog, measurement_path, own_epsf_path
 from catalogs.errors import UnusableError
 from catalogs.readers.names import path_key
 from catalogs.tables import EXPOSURES
@@ -27,12 +27,16 @@ def recover(catalog: Catalog, journal: Journal) -> pd.DataFrame:
     moved = 0
     for row in rows[entered(rows)].itertuples():
         key = record_key(row.exposure, row.detector)
-        record = records.get(key, {"status": "none"})
-        if record["status"] != "ok" or record["sha256"] != row.sha256 or record["measured_with"] == row.measured_with:
+        record = records.get(key)
+        if record is None or record["sha256"] != row.sha256:
             continue
         staged, place = journal.table(key, record), measurement_path(row._asdict())
-        if catalog.store.exists(place) and not catalog.store.exists(staged):
-            moved += _note(rows, row.Index, record, record["measured_with"])
+        if record["status"] != "ok" or catalog.store.exists(staged) or not catalog.store.exists(place):
+            continue
+        if record["measured_with"] != row.measured_with:
+            moved += 1
+            _note(rows, row.Index, record)
+        _settle_epsf(catalog, journal, key, record, row._asdict())
     if moved:
         rows = EXPOSURES.conform(rows)
         catalog.write_exposures(rows)
@@ -44,9 +48,9 @@ def take_staged(catalog: Catalog, journal: Journal, due: pd.DataFrame, digest: s
     wanted = {record_key(row.exposure, row.detector): row.sha256 for row in due.itertuples()}
     records = {}
     for key, record in journal.read().items():
-        if record["measured_with"] != digest or record["sha256"] != wanted.get(key):
+        if record["status"] != "ok" or record["measured_with"] != digest or record["sha256"] != wanted.get(key):
             continue
-        if record["status"] == "rejected" or catalog.store.exists(journal.table(key, record)):
+        if catalog.store.exists(journal.table(key, record)):
             records[key] = record
     return records
 
@@ -57,34 +61,45 @@ def publish(
     due: pd.DataFrame,
     records: dict[str, dict[str, Any]],
     journal: Journal,
-    digest: str,
 ) -> pd.DataFrame:
     """Move staged tables to their places, then commit EXPOSURES, which is what makes them part of the catalog.
 
-    `due` are the rows of EXPOSURES that `records` are about. UnusableError where a worker's table is not to be seen.
+    `due` are the rows of EXPOSURES that `records` are about. An exposure that was measured before and now was refused
+    keeps what it has: the reason may lie in the settings, the library or the disk. UnusableError where a worker's table
+    is not to be seen.
     """
-    rows, refused = rows.copy(), []
+    rows, measured = rows.copy(), []
     for row in due.itertuples():
         key, place = record_key(row.exposure, row.detector), measurement_path(row._asdict())
         record = records[key]
-        if _note(rows, row.Index, record, digest):
+        if record["status"] == "ok":
             staged = journal.table(key, record)
             if not catalog.store.exists(staged):
                 raise UnusableError(catalog.store.locate(staged), "nothing", "a table; workers must share this folder")
             catalog.store.publish(staged, place)
-        else:
-            refused.append(place)
+            measured.append(row)
+        elif row.status == "ok" and not pd.isna(row.n_stars) and catalog.store.exists(place):
+            continue
+        _note(rows, row.Index, record)
     rows = EXPOSURES.conform(rows)
     catalog.write_exposures(rows)
-    for place in refused:
-        if catalog.store.exists(place):
-            catalog.store.remove(place)
+    for row in measured:
+        key = record_key(row.exposure, row.detector)
+        _settle_epsf(catalog, journal, key, records[key], row._asdict())
     return rows
 
 
-def _note(rows: pd.DataFrame, index: Any, record: dict[str, Any], digest: str) -> bool:
-    """Write into its row what came of measuring an exposure; whether it was measured."""
-    ok = record["status"] == "ok"
-    rows.loc[index, ["status", "reason", "measured_with"]] = [record["status"], record["reason"], digest]
+def _settle_epsf(catalog: Catalog, journal: Journal, key: str, record: dict[str, Any], row: dict[str, Any]) -> None:
+    """Move the ePSF that an exposure built for itself to its place; remove an older one where none was built now."""
+    staged, place = journal.cube(key, record), own_epsf_path(row)
+    if catalog.store.exists(staged):
+        catalog.store.publish(staged, place)
+    elif not record.get("own_epsf") and catalog.store.exists(place):
+        catalog.store.remove(place)
+
+
+def _note(rows: pd.DataFrame, index: Any, record: dict[str, Any]) -> None:
+    """Write into its row what came of measuring an exposure."""
+    ok, names = record["status"] == "ok", ["status", "reason", "measured_with"]
+    rows.loc[index, names] = [record[name] for name in names]
     rows.loc[index, _MEASURED] = [record[name] if ok else float("nan") for name in _MEASURED]
-    return ok

@@ -81,7 +81,9 @@ def measure_file(
     for detector, key in sorted(wanted.items()):
         record: dict[str, Any] = {"path": path, "detector": detector, "sha256": sha256, "measured_with": measured_with}
         if detector in exposures:
-            record |= _measure(exposures[detector], store, settings, libraries, journal.table(key, record))
+            record |= _measure(
+                exposures[detector], store, settings, libraries, journal.table(key, record), journal.cube(key, record)
+            )
         else:
             record |= {"status": "rejected", "reason": failure}
         journal.write(key, record)
@@ -98,20 +100,25 @@ def _unchanged(path: str, sha256: str) -> tuple[Exposure, ...]:
 
 
 def _measure(
-    exposure: Exposure, store: Store, settings: MeasureSettings, libraries: tuple[Library, ...], staged: str
+    exposure: Exposure,
+    store: Store,
+    settings: MeasureSettings,
+    libraries: tuple[Library, ...],
+    staged: str,
+    staged_cube: str,
 ) -> dict[str, Any]:
-    """Measure one exposure with its library or an ePSF of its own, and stage the table."""
-    header = exposure.header
+    """Measure one exposure with its library or an ePSF of its own; stage the table, and the ePSF if it is its own."""
     try:
         if libraries:
-            cube = choose_library(libraries, header)
+            cube = choose_library(libraries, exposure.header)
         else:
             cube = epsf(exposure, settings.own_epsf)
         stars, summary = measure(exposure, cube, settings)
     except UnusableError as error:
         return {"status": "rejected", "reason": " ".join(str(error).split())}
     if not libraries:
-        folder = f"cubes/epsf/{header.instrument}_{header.detector}_{header.filter}/perturbed/{header.exposure}.zarr"
-        write_epsf(store, folder, cube)
+        write_epsf(store, staged_cube, cube)
     store.commit(staged, lambda file: write_table(stars, MEASUREMENTS, file))
-    return {"status": "ok", "reason": None, **summary}
+    few = "ePSF is a " + cube.source.split(": ", 1)[-1] + ": too few for more, better give a library"
+    note = few if "Gaussian" in cube.source and not libraries else None
+    return {"status": "ok", "reason": None, "own_epsf": not libraries, "note": note, **summary}

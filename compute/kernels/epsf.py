@@ -168,7 +168,7 @@ def phase_harmonics(positions: NDArray) -> tuple[float, float]:
 
     Nature places stars evenly with respect to pixels. A density 1 + sum c_k cos(2 pi k phase) of *measured* phases is
     undone by adding sum a_k sin(2 pi k phase) with a_k = c_k / (2 pi k), c_k = 2 <cos>. Each amplitude is shrunk by its
-    own noise, so that few stars correct little.
+    own noise, so that few stars correct little. Biases even in phase, those of a lopsided ePSF, are left alone.
     """
     phase = positions - np.round(positions)
     out = []

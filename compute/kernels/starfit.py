@@ -10,13 +10,13 @@ import numpy as np
 from compute.kernels._jit import jit
 from compute.kernels.columns import CONVERGED, FLUX, N_ITER, N_PIX, PEAK, STATE, TOO_FEW, X, Y
 from compute.kernels.quality import covariance, quality
-from compute.kernels.spline import blend
+from compute.kernels.spline import blend, evaluate
 from compute.kernels.window import brightest, load, sample, taper_weight
 
 _MARGIN = 1  # pixels the star may stray from the middle of its window before the window follows
 _MAX_STEP = 0.5  # [pix] longest step of one iteration
 _MAX_WINDOWS = 4
-_MAX_WALK = 1.5  # [pix] farthest from where it was found
+_MAX_WALK = 1.5  # [pix] farthest from where it starts
 _TOLERANCE, _FRACTION = 1e-5, 1e-3  # settled when the step is below 1e-5 pix, or a thousandth of the star's error
 
 
@@ -144,15 +144,18 @@ def fit_stars(
         xc, yc = int(np.round(xs)), int(np.round(ys))
         state = n_good = iteration = windows = 0
         while iteration < max_iter:
-            if windows == 0 or max(abs(xs - xc), abs(ys - yc)) > 0.75 * _MARGIN:
+            if windows == 0 or max(abs(xs - xc), abs(ys - yc)) > 0.75:
                 xc, yc = int(np.round(xs)), int(np.round(ys))
                 windows += 1
                 n_good, state = load(image, model, mask, poisson, floor, xc, yc, sky[s], pixels)
                 if n_good < 4 or windows > _MAX_WINDOWS:
                     break
-                if flux[s] != 0.0 and max(abs(x[s] - xc), abs(y[s] - yc)) <= _MARGIN:
-                    # Leave in the model its neighbours' light alone.
-                    _sample_at(patch, x[s] - xc, y[s] - yc, oversampling, side, taps, work, psi, gx, gy)
+                if flux[s] != 0.0:  # leave in the model its neighbours' light alone
+                    if max(abs(x[s] - xc), abs(y[s] - yc)) <= _MARGIN:
+                        _sample_at(patch, x[s] - xc, y[s] - yc, oversampling, side, taps, work, psi, gx, gy)
+                    else:
+                        dx, dy = pixels[0] + (xc - x[s]), pixels[1] + (yc - y[s])
+                        psi[:] = evaluate(coef, fx, fy, oversampling, taps, x[s] + 0 * dx, y[s] + 0 * dy, dx, dy)
                     for k in range(psi.size):
                         pixels[4, k] -= pixels[2, k] * flux[s] * psi[k]
             _sample_at(patch, xs - xc, ys - yc, oversampling, side, taps, work, psi, gx, gy)
@@ -171,7 +174,7 @@ def fit_stars(
             ys += shorten * step_y
             fs = max(fs + shorten * step_f, 0.1 * fs)
             iteration += 1
-            if max(abs(xs - x[s]), abs(ys - y[s])) > _MAX_WALK:  # captured by a brighter neighbour
+            if max(abs(xs - x[s]), abs(ys - y[s])) > _MAX_WALK:  # a brighter neighbour has captured it
                 break
             if _settled(step_x, step_y, step_f, fs, inv):
                 state |= CONVERGED

@@ -100,13 +100,17 @@ def _shape(row: dict[str, NDArray]) -> tuple[NDArray, NDArray]:
 
     Central excess and RADXS of either sign tell, each beyond its own noise; so does a QFIT far above what noise gives,
     about 7 / (S/N) in a 5x5 window, which is how close pairs show. Where chi2 says that the fit is bad, smaller
-    excesses count: pieces of spikes and bleeds show so.
+    excesses count: pieces of spikes and bleeds show so. Bad is relative to the best quarter of the bright sources,
+    which an ePSF that is wrong itself does not fit either.
     """
     noise = np.sqrt(row["var_flux"]) / row["flux"]
     floor = 0.1 + _SIGMAS * noise
     sharp = (row["excess"] > 0.1 + _SIGMAS * row["excess_error"]) | (row["radxs"] < -floor)
     wide = (row["radxs"] > floor) | (row["qfit"] > 0.2 + 10.0 * noise)
-    wide |= ((row["chi2"] > 4.0) & (row["radxs"] > 0.1)) | ((row["chi2"] > 10.0) & (row["qfit"] > 0.1))
+    bright = row["chi2"][noise < 0.01]
+    best = np.nanquantile(bright, 0.25) if np.isfinite(bright).any() else 1.0
+    poor, bad = max(4.0, 3.0 * best), max(10.0, 6.0 * best)
+    wide |= ((row["chi2"] > poor) & (row["radxs"] > 0.1)) | ((row["chi2"] > bad) & (row["qfit"] > 0.1))
     return sharp, wide & ~sharp
 
 

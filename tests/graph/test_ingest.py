@@ -138,12 +138,27 @@ def test_measure__a_file_that_changed_since_ingest_is_rejected(client, own_frame
     assert reasons(catalog) == {name_of(1): found["reason"]}
 
 
-def test_measure__a_rejected_exposure_leaves_no_table(client, own_frames, tmp_path):
+def test_measure__a_refused_exposure_keeps_what_was_measured_before(client, own_frames, tmp_path):
     files = own_frames(tmp_path / "data", 2)
     enter(tmp_path / "lmc", client, files)
-    Path(files[0]).unlink()
+    before = tables(tmp_path / "lmc", "measurements")
+    Path(files[0]).rename(tmp_path / "away.fits")
     with writing(str(tmp_path / "lmc")) as catalog:
-        pipeline.measure(catalog, client, OTHER)
-    (left,) = catalog.store.list("measurements")
-    assert name_of(2) in left
-    assert set(catalog.measurements["exposure"].compute()) == {name_of(2)}
+        report = pipeline.measure(catalog, client, OTHER)
+        assert (report.done, len(report.rejected)) == (1, 1)
+        assert set(catalog.measurements["exposure"].compute()) == {name_of(1), name_of(2)}
+        now = tables(tmp_path / "lmc", "measurements")
+        assert [name_of(1) in path for path in sorted(now) if now[path] == before[path]] == [True]
+        Path(tmp_path / "away.fits").rename(files[0])
+        again = pipeline.measure(catalog, client, OTHER)  # what went away is mended: it is tried again
+        assert (again.done, again.skipped, again.rejected) == (1, 1, [])
+
+
+def test_ingest__two_files_of_one_name_in_one_call_never_replace_each_other(client, own_frames, tmp_path):
+    (one,), (other,) = own_frames(tmp_path / "a", 1), own_frames(tmp_path / "b", 1)
+    with open(other, "ab") as file:
+        file.write(b" " * 2880)
+    with writing(str(tmp_path / "lmc")) as catalog:
+        report = pipeline.ingest(catalog, client, [one, other], replace=True)
+    assert report.done == 1
+    assert [item["path"] for item in report.rejected] == [other]

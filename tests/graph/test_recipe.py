@@ -80,7 +80,7 @@ def test_read__a_home_is_expanded(write, monkeypatch):
         (LEAST + "replace = 3\n", ["exposures.replace: Input should be a valid boolean"]),
         (LEAST + "[measure]\nthresh = 3\n", ["measure.thresh: Extra inputs are not permitted (found 3)"]),
         (LEAST + "[measure]\nthreshold = 0\n", ["measure.threshold: Input should be greater than 0 (found 0)"]),
-        (LEAST + '[measure]\nwindow = "wide"\n', ["measure.window: Input should be 3, 5, 7 or 9 (found 'wide')"]),
+        (LEAST + '[measure]\nwindow = "wide"\n', ["measure.window: Input should be 5, 7 or 9 (found 'wide')"]),
         (LEAST + "[measure.own_epsf]\npasses = 1.5\n", ["measure.own_epsf.passes: "]),
         (LEAST + "[measure]\nsky_inner = 9\n", ["measure: Value error, sky_outer is 7.0, expected more"]),
         ('stages = ["ingest", "dance"]\n' + LEAST, ["stages.1: Input should be 'ingest' or 'measure' (found 'dance')"]),

@@ -189,12 +189,35 @@ def test_resume__killed_between_a_table_and_its_record(client, frames, tmp_path,
 def test_resume__killed_while_clearing_then_nothing_is_mistaken(client, frames, tmp_path, undisturbed, monkeypatch):
     interrupt(tmp_path / "lmc", client, frames, OTHER, "measure", after=3)
     removed = len(list((tmp_path / "lmc" / ".staging" / "measure").iterdir()))
-    assert removed == 6
-    for at in (2, 4):  # once among the records, once among the tables they spoke of
+    assert removed == 9  # a record, a table and an ePSF for each
+    for at in (2, 3):  # once among the records, once before what they spoke of
         die_on(monkeypatch, Store, "remove", at, enter, tmp_path / "lmc", client, frames, FAST)
         assert tables_of(undisturbed["fast"]).items() <= tables(tmp_path / "lmc").items()
     enter(tmp_path / "lmc", client, frames, FAST)
     assert tables(tmp_path / "lmc") == tables_of(undisturbed["fast"])
+
+
+def cubes(place):
+    return {path.relative_to(place): path.read_bytes() for path in (place / "cubes").rglob("*") if path.is_file()}
+
+
+def test_resume__own_epsfs_are_those_of_the_tables(client, frames, tmp_path, measured):
+    before = cubes(tmp_path / "lmc")
+    interrupt(tmp_path / "lmc", client, frames, OTHER, "measure", after=2)
+    assert cubes(tmp_path / "lmc") == before
+    enter(tmp_path / "lmc", client, frames, FAST)
+    assert cubes(tmp_path / "lmc") == before
+    enter(tmp_path / "lmc", client, frames, OTHER)
+    assert cubes(tmp_path / "lmc").keys() == before.keys()
+
+
+@pytest.mark.parametrize("at", [4, 5])  # tables are published first, then the ePSFs
+def test_resume__killed_among_the_epsfs(client, frames, tmp_path, measured, monkeypatch, at):
+    die_on(monkeypatch, Store, "publish", at, enter, tmp_path / "lmc", client, frames, OTHER)
+    enter(tmp_path / "lmc", client, frames, OTHER)
+    finished = cubes(tmp_path / "lmc")
+    enter(tmp_path / "other", client, frames, OTHER)
+    assert finished == cubes(tmp_path / "other")
 
 
 def test_measure__same_settings_compute_nothing(client, measured, calls):
