@@ -47,6 +47,7 @@ class MeasureSettings(Settings):
     taper_outer: float = Field(2.0, gt=0, description="tapered aperture: no weight outside [pix]")
     spline_order: Literal[3, 5] = Field(5, description="B-spline between ePSF samples: cubic or quintic")
     template_error: float = Field(0.002, ge=0, le=0.5, description="fractional error of the ePSF itself")
+    searches: int = Field(2, ge=1, le=5, description="searches; all but the first with fitted stars removed")
     rounds: int = Field(3, ge=1, le=10, description="rounds of sky and fit; all but the first see neighbours removed")
     max_iterations: int = Field(30, ge=3, le=1000, description="most steps of one fit")
     own_epsf: EpsfSettings = Field(EpsfSettings(), description="the ePSF built where none is given")

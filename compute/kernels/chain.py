@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
+from scipy.spatial import cKDTree
 
 from compute.kernels import columns, detect, starfit
 from compute.kernels.render import draw_stars
@@ -13,6 +14,8 @@ from compute.kernels.spline import coefficients, evaluate, taps
 
 _CORE_HALF = 6  # saturated stars are fitted on 13x13 pixels: their wings are all that is left of them
 _CORE_SKY = (9.0, 12.0)  # [pix]
+_LEFT_OVER = 0.15  # share of a star's light that its subtraction may leave in a pixel
+_APART = 2.0  # [pix] a source nearer to a fitted one than this is a piece of it
 _CLEAR = 2.5  # [pix] peaks this near a saturated pixel belong to its star
 
 
@@ -74,6 +77,34 @@ def find(frame: Frame, model: Model, threshold: float, isolation: float, sharpne
     `sharpness` places the cut between the sharpest star there can be (0) and a lone pixel (1); a peak must be beyond
     it by two standard errors to be dropped.
     """
+    x, y = _peaks(frame, model, threshold, isolation, sharpness)
+    cores = detect.saturated_cores(frame.mask == columns.SATURATED)
+    n = np.concatenate([np.zeros(x.size, np.int64), cores[2]])
+    return Sources(np.concatenate([x, cores[0]]), np.concatenate([y, cores[1]]), n)
+
+
+def find_hidden(
+    frame: Frame, model: Model, sources: Sources, fits: Fits, threshold: float, isolation: float, sharpness: float
+) -> Sources:
+    """Fitted sources where they now stand, and those that show once these are taken away.
+
+    What a wrong ePSF leaves of a bright star is no star: a seventh of the model counts as noise, nothing within 2 pix
+    of a known source is new, and what is new must stand twice as far above its noise, halos being uneven.
+    """
+    left = frame.image - fits.drawn
+    noise = frame.floor + frame.poisson * fits.drawn + (_LEFT_OVER * fits.drawn) ** 2
+    x, y = _peaks(Frame(left, frame.mask, frame.poisson, noise), model, 2.0 * threshold, isolation, sharpness)
+    known = fits.rows[:, (columns.X, columns.Y)]
+    new = cKDTree(known).query(np.column_stack([x, y]), distance_upper_bound=_APART)[0] > _APART
+    return Sources(
+        np.concatenate([known[:, 0], x[new]]),
+        np.concatenate([known[:, 1], y[new]]),
+        np.concatenate([sources.n_saturated, np.zeros(int(new.sum()), np.int64)]),
+    )
+
+
+def _peaks(frame: Frame, model: Model, threshold: float, isolation: float, sharpness: float) -> tuple[NDArray, NDArray]:
+    """Positions of significant peaks that are not sharper than stars and not beside saturated pixels."""
     ny, nx = frame.image.shape
     sky = sky_map(frame.image, frame.mask)
     grid = np.arange(-2.0, 3.0)
@@ -91,18 +122,10 @@ def find(frame: Frame, model: Model, threshold: float, isolation: float, sharpne
     centred = model.at(*middle, grid[None, 1:4] + 0 * grid[1:4, None], grid[1:4, None] + 0 * grid[None, 1:4])
     sharpest = centred.max() / centred.sum()
     keep = ~(value - 2.0 * error > sharpest + sharpness * (1.0 - sharpest))
-
     saturated = frame.mask == columns.SATURATED
-    cores = detect.saturated_cores(saturated)
     if saturated.any():
         keep &= distance_transform_edt(~saturated)[y, x] > _CLEAR
-    x, y = x[keep], y[keep]
-    fx, fy = _refine(ratio, x, y)
-    return Sources(
-        np.concatenate([fx, cores[0]]),
-        np.concatenate([fy, cores[1]]),
-        np.concatenate([np.zeros(x.size, np.int64), cores[2]]),
-    )
+    return _refine(ratio, x[keep], y[keep])
 
 
 def _refine(ratio, x, y):
@@ -115,7 +138,7 @@ def _refine(ratio, x, y):
         bend = 2.0 * ratio[y, x] - before - after
         with np.errstate(divide="ignore", invalid="ignore"):
             out.append(peak + np.where(bend > 0, np.clip(0.5 * (after - before) / bend, -0.5, 0.5), 0.0))
-    return out
+    return out[0], out[1]
 
 
 def fit_rounds(

@@ -13,7 +13,7 @@ from catalogs.exposure import Exposure
 from catalogs.flags import Flag
 from catalogs.tables import MEASUREMENTS
 from compute.kernels import columns
-from compute.kernels.chain import Fits, Sources, find, fit_rounds
+from compute.kernels.chain import Fits, Frame, Model, Sources, find, find_hidden, fit_rounds
 from compute.kernels.columns import COLUMNS
 from compute.settings import MeasureSettings
 from compute.stages.frames import frame_of, model_of
@@ -51,18 +51,13 @@ def measure(exposure: Exposure, cube: EpsfCube, settings: MeasureSettings) -> Me
     sources = find(frame, model, settings.threshold, settings.isolation, settings.sharpness)
     if sources.x.size == 0:
         raise UnusableError(place, "no stars", f"a peak above {settings.threshold} sigma")
-    tapered = settings.aperture == "tapered"
-    fits = fit_rounds(
-        frame,
-        model,
-        sources,
-        rounds=settings.rounds,
-        half=settings.window // 2,
-        taper=(settings.taper_inner, settings.taper_outer) if tapered else (0.0, 0.0),
-        template_error=settings.template_error,
-        max_iterations=settings.max_iterations,
-        annulus=(settings.sky_inner, settings.sky_outer),
-    )
+    fits = _fit(frame, model, sources, settings)
+    for _ in range(settings.searches - 1):
+        n = sources.x.size
+        sources = find_hidden(frame, model, sources, fits, settings.threshold, settings.isolation, settings.sharpness)
+        if sources.x.size == n:
+            break
+        fits = _fit(frame, model, sources, settings)
     flags = _flags(exposure, sources, fits)
     stars = _table(exposure, fits, flags)
     own = stars["flags"] & ~np.uint32(exposure.flags)
@@ -75,6 +70,21 @@ def measure(exposure: Exposure, cube: EpsfCube, settings: MeasureSettings) -> Me
         "core_fraction": float(middle[0]),
     }
     return Measured(stars, summary)
+
+
+def _fit(frame: Frame, model: Model, sources: Sources, settings: MeasureSettings) -> Fits:
+    tapered = settings.aperture == "tapered"
+    return fit_rounds(
+        frame,
+        model,
+        sources,
+        rounds=settings.rounds,
+        half=settings.window // 2,
+        taper=(settings.taper_inner, settings.taper_outer) if tapered else (0.0, 0.0),
+        template_error=settings.template_error,
+        max_iterations=settings.max_iterations,
+        annulus=(settings.sky_inner, settings.sky_outer),
+    )
 
 
 def _flags(exposure: Exposure, sources: Sources, fits: Fits) -> NDArray[np.uint32]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from compute.kernels.chain import Sources, fit_rounds
+from compute.kernels.chain import Sources, find, find_hidden, fit_rounds
 from compute.kernels.columns import CONVERGED
 from compute.kernels.scene import render
 from tests.kernels.fitting import EPSF, TAPERED, WINDOW, columns, frame, lattice, model_of
@@ -79,3 +79,25 @@ def test_rounds__close_pair_is_ten_times_nearer_the_truth_with_every_round(taper
     )
     assert first > 10 * second
     assert second > 10 * third or third < 5e-5
+
+
+@pytest.mark.parametrize(("separation", "ratio"), [(4.0, 0.3), (4.0, 0.1), (5.0, 0.1)])
+def test_find_hidden__companions_that_the_first_search_cannot_see(separation, ratio):
+    x, y, flux, image = pairs(separation, ratio, side=5)
+    noisy = np.random.default_rng(3).poisson(image) + np.random.default_rng(4).normal(0.0, 5.0, image.shape)
+    maps = frame(noisy)
+    how = {
+        "rounds": 3,
+        "half": 2,
+        "taper": WINDOW,
+        "template_error": 0.002,
+        "max_iterations": 30,
+        "annulus": (4.0, 7.0),
+    }
+    first = find(maps, MODEL, 5.0, 2.5, 0.5)
+    second = find_hidden(maps, MODEL, first, fit_rounds(maps, MODEL, first, **how), 5.0, 2.5, 0.5)
+    found = columns(fit_rounds(maps, MODEL, second, **how).rows)
+    near = np.hypot(found.x[:, None] - x, found.y[:, None] - y).min(axis=0)
+    # Errors of the faintest companions are 0.03 pix; nothing but the pairs is found.
+    assert (near < 0.2).all()
+    assert second.x.size == x.size
