@@ -59,7 +59,8 @@ def frame_figure(image: np.ndarray, stars: pd.DataFrame, origin: tuple[int, int]
     clean = stars["flags"] == 0
     for chosen, colour in ((clean, _BLUE), (~clean, _RED)):
         axes[1].plot(stars["x"][chosen], stars["y"][chosen], "o", mfc="none", mec=colour, ms=9, mew=1.2)
-    axes[1].set(xlim=extent[:2], ylim=extent[2:], title="blue: clean, red: flagged")
+    axes[1].set(xlim=extent[:2], ylim=extent[2:])
+    figure.suptitle("blue: clean stars, red: flagged", fontsize=10)
     return figure
 
 
