@@ -47,7 +47,9 @@ EXPOSURES = Table(
         _optional("sdp_ver", _STR, "", "meta.version;meta.software", "version of the data processing system"),
         _optional("prd_ver", _STR, "", "meta.version", "version of the project reference database"),
         Column("path", _STR, "", "meta.ref.url", "file as it was given"),
-        _optional("sha256", _STR, "", "meta.checksum", "SHA-256 of the file; null where it could not be read"),
+        _optional(
+            "sha256", _STR, "", "meta.checksum", "SHA-256 of the file, and a WFPC2 flag file; null if unreadable"
+        ),
         _optional("n_stars", _I4, "", "meta.number;src", "stars measured; null before measuring", low=0),
         _optional("n_saturated", _I4, "", "meta.number;src", "stars with saturated pixels", low=0),
         _optional("qfit_median", _F4, "", "stat.fit.residual;stat.median", "median qfit of clean, bright stars"),

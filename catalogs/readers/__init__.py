@@ -9,9 +9,9 @@ from catalogs.errors import UnusableError
 from catalogs.exposure import Exposure
 from catalogs.readers import acs, nircam, niriss, wfc3, wfpc2
 from catalogs.readers._open import FitsFile, open_fits
-from catalogs.readers.names import exposure_root
+from catalogs.readers.names import exposure_root, flag_file
 
-__all__ = ["READERS", "exposure_root", "read_exposures"]
+__all__ = ["READERS", "exposure_root", "flag_file", "read_exposures"]
 
 Reader = Callable[[FitsFile, str], tuple[Exposure, ...]]
 

@@ -26,6 +26,12 @@ def file_name(path: str) -> str:
     return str(path).replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
 
 
+def flag_file(path: str) -> str | None:
+    """The file of a WFPC2 frame's flags, ``_c1m`` beside ``_c0m``, ``_c1f`` beside ``_c0f``; None for others."""
+    beside, swapped = re.subn(r"_(c)0([mf])(?=\.fits(\.gz)?$)", r"_\g<1>1\g<2>", path, flags=re.IGNORECASE)
+    return beside if swapped else None
+
+
 def exposure_root(path: str) -> str:
     """File root that names an exposure: no folder, no ``.fits`` or ``.fits.gz``, no product suffix such as ``_cal``.
 

@@ -1,6 +1,5 @@
 """WFPC2 calibrated frames: four chips in ``c0m`` extensions or a waivered ``c0f`` cube, flags in a file beside."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from catalogs.readers._open import Cards, FitsFile, flag_bits, open_fits
 from catalogs.readers.checks import check_exptime, check_filter, check_pixels, check_unit, check_word
 from catalogs.readers.dq import WFPC2_UNUSABLE, Wfpc2Bit
 from catalogs.readers.hst import hst_record
+from catalogs.readers.names import flag_file
 from catalogs.readers.pointing import tan_wcs
 from catalogs.readers.wfpc2_geometry import SIZE, pixel_area
 
@@ -74,9 +74,9 @@ def read(file: FitsFile, root: str) -> tuple[Exposure, ...]:
 
 
 def _beside(file: FitsFile) -> str:
-    """Path of the data-quality file: ``_c1m`` beside ``_c0m``, ``_c1f`` beside ``_c0f``."""
-    path, swapped = re.subn(r"_(c)0([mf])(?=\.fits(\.gz)?$)", r"_\g<1>1\g<2>", file.path, flags=re.IGNORECASE)
-    if not swapped:
+    """Path of the data-quality file."""
+    path = flag_file(file.path)
+    if path is None:
         raise UnusableError(f"{file.name} (file name)", "neither _c0m nor _c0f", "a name that tells its flag file's")
     return path
 

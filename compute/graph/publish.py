@@ -6,7 +6,6 @@ import pandas as pd
 
 from catalogs.catalog import Catalog, measurement_path, own_epsf_path
 from catalogs.errors import UnusableError
-from catalogs.readers.names import path_key
 from catalogs.tables import EXPOSURES
 from compute.graph.entering import entered
 from compute.graph.journal import Journal
@@ -15,8 +14,8 @@ _MEASURED = ["n_stars", "n_saturated", "qfit_median", "core_fraction"]
 
 
 def record_key(exposure: str, detector: str) -> str:
-    """Name of an exposure's record; both parts came from a header or a file name."""
-    return path_key(f"{exposure}--{detector}", "exposure")
+    """Name of an exposure's record; the readers have checked that both parts are fit for a path."""
+    return f"{exposure}--{detector}"
 
 
 def recover(catalog: Catalog, journal: Journal) -> pd.DataFrame:

@@ -8,12 +8,12 @@ import pandas as pd
 
 from catalogs.errors import UnusableError
 from catalogs.exposure import Exposure
-from catalogs.readers import exposure_root, read_exposures
+from catalogs.readers import exposure_root, flag_file, read_exposures
 from catalogs.tables import EXPOSURES
 
 
 def file_digest(path: str) -> str:
-    """SHA-256 of a file's bytes, in hex.
+    """SHA-256 of a file's bytes, in hex; those of a WFPC2 frame's flag file, where it is there, come after its own.
 
     Raises
     ------
@@ -21,13 +21,20 @@ def file_digest(path: str) -> str:
         If the file cannot be read.
     """
     digest = hashlib.sha256()
+    flags = flag_file(path)
     try:
-        with fsspec.open(path, "rb") as file:
-            while block := file.read(1 << 22):
-                digest.update(block)
+        for part in (path, flags) if flags and _exists(flags) else (path,):
+            with fsspec.open(part, "rb") as file:
+                while block := file.read(1 << 22):
+                    digest.update(block)
     except (OSError, ValueError) as error:
         raise UnusableError(path, getattr(error, "strerror", None) or error, "a readable file") from None
     return digest.hexdigest()
+
+
+def _exists(path: str) -> bool:
+    fs, place = fsspec.url_to_fs(path)
+    return fs.exists(place)
 
 
 def ingest(path: str, known: str | None = None) -> pd.DataFrame | None:

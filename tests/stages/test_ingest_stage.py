@@ -80,3 +80,12 @@ def test_digest__is_that_of_the_bytes(tmp_path):
     assert file_digest(str(file)) == hashlib.sha256(b"abc" * 3_000_000).hexdigest()
     with pytest.raises(UnusableError, match="expected a readable file"):
         file_digest(str(tmp_path / "absent"))
+
+
+def test_file_digest__knows_the_flag_file_of_a_wfpc2_frame(tmp_path):
+    path = tmp_path / "u2g40102t_c0m.fits"
+    path.write_bytes(b"frame")
+    alone = file_digest(str(path))
+    (tmp_path / "u2g40102t_c1m.fits").write_bytes(b"flags")
+    assert alone == hashlib.sha256(b"frame").hexdigest()
+    assert file_digest(str(path)) == hashlib.sha256(b"frameflags").hexdigest()
