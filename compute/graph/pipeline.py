@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from distributed import Client
 
-from catalogs.catalog import Catalog, measurement_path
+from catalogs.catalog import Catalog, measurement_path, own_epsf_path
 from compute.graph.apply import Progress, apply
 from compute.graph.entering import enter, entered
 from compute.graph.journal import Journal
@@ -76,12 +76,14 @@ def ingest(
 
 
 def _retire(catalog: Catalog, old: pd.DataFrame, rows: pd.DataFrame) -> None:
-    """Remove the tables of exposures whose bytes have been replaced."""
+    """Remove the tables and ePSFs of exposures whose bytes have been replaced."""
     kept = set(zip(rows["exposure"], rows["detector"], rows["sha256"], strict=True))
     for row in old[old["n_stars"].notna()].to_dict("records"):
-        table = measurement_path(row)
-        if (row["exposure"], row["detector"], row["sha256"]) not in kept and catalog.store.exists(table):
-            catalog.store.remove(table)
+        if (row["exposure"], row["detector"], row["sha256"]) in kept:
+            continue
+        for place in (measurement_path(row), own_epsf_path(row)):
+            if catalog.store.exists(place):
+                catalog.store.remove(place)
 
 
 def measure(

@@ -67,7 +67,7 @@ def publish(
     keeps what it has: the reason may lie in the settings, the library or the disk. UnusableError where a worker's table
     is not to be seen.
     """
-    rows, measured = rows.copy(), []
+    rows, measured, refused = rows.copy(), [], []
     for row in due.itertuples():
         key, place = record_key(row.exposure, row.detector), measurement_path(row._asdict())
         record = records[key]
@@ -79,9 +79,14 @@ def publish(
             measured.append(row)
         elif row.status == "ok" and not pd.isna(row.n_stars) and catalog.store.exists(place):
             continue
+        else:
+            refused.append(place)
         _note(rows, row.Index, record)
     rows = EXPOSURES.conform(rows)
     catalog.write_exposures(rows)
+    for place in refused:
+        if catalog.store.exists(place):
+            catalog.store.remove(place)
     for row in measured:
         key = record_key(row.exposure, row.detector)
         _settle_epsf(catalog, journal, key, records[key], row._asdict())

@@ -119,6 +119,5 @@ def _measure(
     if not libraries:
         write_epsf(store, staged_cube, cube)
     store.commit(staged, lambda file: write_table(stars, MEASUREMENTS, file))
-    few = "ePSF is a " + cube.source.split(": ", 1)[-1] + ": too few for more, better give a library"
-    note = few if "Gaussian" in cube.source and not libraries else None
+    note = f"rough ePSF, better give a library ({cube.source})" if cube.extra.get("rough") else None
     return {"status": "ok", "reason": None, "own_epsf": not libraries, "note": note, **summary}

@@ -14,7 +14,7 @@ from compute.kernels.columns import (
     VAR_FLUX,
     VAR_X,
     VAR_Y,
-)  # fmt: skip
+)
 from compute.kernels.window import taper_weight
 
 

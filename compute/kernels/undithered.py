@@ -23,13 +23,16 @@ _WIDTHS = np.geomspace(0.4, 2.5, 8)  # [pix] trial Gaussian cores
 
 
 class Built(NamedTuple):
-    """Tables (n_fy, n_fx, n, n), fiducials [pix of the frame], stars used per fiducial."""
+    """Tables (n_fy, n_fx, n, n), fiducials [pix of the frame], stars used per fiducial, how it was built, and
+    whether that is only a width.
+    """
 
     tables: NDArray[np.float64]
     fx: NDArray[np.float64]
     fy: NDArray[np.float64]
     n_samples: NDArray[np.int64]
     how: str
+    rough: bool
 
 
 def build(
@@ -52,7 +55,9 @@ def build(
     fits = _fit(frame, model, sources, 2)
     chosen = _choose(fits, sources, clear, stars, signal_to_noise)
     if chosen.size < _FEW:
-        return Built(tables, corner, corner, np.array([[chosen.size]]), f"Gaussian width from {chosen.size} stars")
+        return Built(
+            tables, corner, corner, np.array([[chosen.size]]), f"Gaussian width from {chosen.size} stars", True
+        )
 
     side = int(np.clip(np.sqrt(chosen.size / per_fiducial), 1, grid))
     fx = np.linspace(0, nx - 1, side) if side > 1 else np.array([(nx - 1) / 2])
@@ -66,7 +71,7 @@ def build(
         chosen = _choose(fits, sources, clear, stars, signal_to_noise)
         if chosen.size < _FEW:
             break
-    return Built(tables, fx, fy, samples, f"{side}x{side} from {samples.sum()} stars of this exposure")
+    return Built(tables, fx, fy, samples, f"{side}x{side} from {samples.sum()} stars of this exposure", False)
 
 
 def _fit(frame: Frame, model: Model, sources: Sources, rounds: int) -> Fits:

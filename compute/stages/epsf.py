@@ -37,4 +37,5 @@ def epsf(exposure: Exposure, settings: EpsfSettings) -> EpsfCube:
         source=f"{header.exposure}: {built.how}",
         valid_from=header.mjd_start,
         valid_to=header.mjd_end,
+        extra={"rough": built.rough},
     )

@@ -162,3 +162,15 @@ def test_ingest__two_files_of_one_name_in_one_call_never_replace_each_other(clie
         report = pipeline.ingest(catalog, client, [one, other], replace=True)
     assert report.done == 1
     assert [item["path"] for item in report.rejected] == [other]
+
+
+def test_measure__an_exposure_refused_anew_leaves_no_table(client, own_frames, tmp_path):
+    files = own_frames(tmp_path / "data", 2)
+    enter(tmp_path / "lmc", client, files)
+    with writing(str(tmp_path / "lmc")) as catalog:
+        pipeline.ingest(catalog, client, files, fresh=True)
+        Path(files[0]).unlink()
+        report = pipeline.measure(catalog, client, FAST, fresh=True)
+        assert (report.done, len(report.rejected)) == (1, 1)
+        (left,) = catalog.store.list("measurements")
+        assert name_of(2) in left
