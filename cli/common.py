@@ -12,8 +12,7 @@ import click
 from pydantic import ValidationError
 
 from catalogs.errors import PiazziError
-from compute.recipe import faults
-from compute.settings import Settings
+from compute.settings import Settings, faults
 
 if TYPE_CHECKING:
     from compute.graph.apply import Progress

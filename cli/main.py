@@ -8,11 +8,13 @@ import click
 # Verb -> what it does. Kept here so that help needs no imports.
 VERBS = {
     "run": "Run every stage a recipe names; resume where it stopped.",
+    "simulate": "Draw skies with known truth as the files that telescopes deliver.",
     "measure": "Enter frames into a catalog and measure their stars.",
     "ingest": "Enter frames into a catalog without measuring them.",
     "status": "Show what a catalog holds and what was rejected.",
+    "timing": "Tell when a pixel of a NIRCam or NIRISS frame was exposed.",
     "export": "Write a catalog's tables and ePSFs in other formats.",
-    "demo": "Render a small field with known truth and measure it.",
+    "demo": "Simulate a small field, measure it, compare with truth.",
 }
 
 

@@ -8,7 +8,7 @@ import fsspec
 from pydantic import Field, ValidationError, field_validator
 
 from catalogs.errors import PiazziError
-from compute.settings import MeasureSettings, Settings
+from compute.settings import MeasureSettings, Settings, faults
 
 STAGES = ("ingest", "measure")
 
@@ -67,16 +67,6 @@ def read_recipe(path: str | Path) -> Recipe:
         "measure": recipe.measure.model_copy(update={"epsf": epsf}),
     }
     return recipe.model_copy(update=changed)
-
-
-def faults(error: ValidationError) -> list[str]:
-    """One line per fault of a settings model: where, what was found, what was expected."""
-    lines = []
-    for fault in error.errors():
-        place = ".".join(str(part) for part in fault["loc"]) or "settings"
-        found = "" if fault["type"] in ("missing", "value_error") else f" (found {fault['input']!r})"
-        lines.append(f"{place}: {fault['msg']}{found}")
-    return lines
 
 
 def absolute(path: str, base: Path) -> str:

@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 
 class Settings(BaseModel):
@@ -16,6 +16,20 @@ class Settings(BaseModel):
         """Sixteen hex digits that change when any setting, or any of the strings `more`, changes."""
         text = json.dumps([self.model_dump(mode="json"), *more], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def faults(error: ValidationError) -> list[str]:
+    """One line per fault of a settings model: where, what was found, what was expected."""
+    lines, places = [], [fault["loc"] for fault in error.errors()]
+    for fault in error.errors():
+        # A list whose only items are faulty also counts as too short; the items' own faults say enough.
+        inner = any(len(place) > len(fault["loc"]) and place[: len(fault["loc"])] == fault["loc"] for place in places)
+        if fault["type"] == "too_short" and inner:
+            continue
+        place = ".".join(str(part) for part in fault["loc"]) or "settings"
+        found = "" if fault["type"] in ("missing", "value_error") else f" (found {fault['input']!r})"
+        lines.append(f"{place}: {fault['msg']}{found}")
+    return lines
 
 
 class EpsfSettings(Settings):
@@ -61,3 +75,11 @@ class MeasureSettings(Settings):
         if self.aperture == "tapered" and self.taper_outer > self.window / 2:
             raise ValueError(f"taper_outer is {self.taper_outer}, expected at most {self.window / 2}, half the window")
         return self
+
+
+class TimingSettings(Settings):
+    """When a pixel was exposed."""
+
+    integration: int | None = Field(None, ge=1, description="integration of INT_TIMES; the middle one unless given")
+    alternating: bool = Field(False, description="every second amplifier reads against FASTAXIS, not along it")
+    clock_offset: float | None = Field(None, ge=-10, le=10, description="spacecraft clock minus UTC, if known [s]")

@@ -4,11 +4,15 @@ from enum import IntFlag
 
 
 class JwstBit(IntFlag):
-    """JWST pixel flags this package looks at (stdatamodels, ``dqflags.pixel``)."""
+    """JWST pixel flags this package looks at or writes (stdatamodels, ``dqflags.pixel``)."""
 
     DO_NOT_USE = 1 << 0
     SATURATED = 1 << 1
+    JUMP_DET = 1 << 2
     NON_SCIENCE = 1 << 9
+    DEAD = 1 << 10
+    HOT = 1 << 11
+    OTHER_BAD_PIXEL = 1 << 30
     REFERENCE_PIXEL = 1 << 31
 
 

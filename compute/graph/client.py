@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 import dask
@@ -16,32 +17,35 @@ from catalogs.errors import PiazziError
 # One thread per worker and no pools inside it: a task is one exposure's whole chain, and workers are the parallelism.
 _THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 
+MEASURING, SIMULATING = "compute.kernels.warm", "compute.kernels.simulate.warm"
+
 
 class WarmKernels(WorkerPlugin):
-    """Compile the kernels before a worker takes its first task.
+    """Compile the kernels of one module before a worker takes its first task.
 
     Numba's disk cache is not safe against processes that write it together, so workers of one machine take turns: the
     first compiles, the others load what it left.
     """
 
-    name = "piazzi-warm-kernels"
+    def __init__(self, kernels: str):
+        self.kernels, self.name = kernels, f"piazzi-warm-{kernels}"
 
     async def setup(self, worker) -> None:
         """Run off the event loop, which must go on answering the scheduler."""
-        await asyncio.to_thread(warm_once)
+        await asyncio.to_thread(warm_once, self.kernels)
 
 
-def warm_once() -> None:
+def warm_once(kernels: str) -> None:
     """Warm the kernels of this process, one process of this user and machine at a time."""
-    from compute.kernels.warm import warm
-
     user = os.getuid() if hasattr(os, "getuid") else "user"
     with FileLock(Path(tempfile.gettempdir()) / f"piazzi-warm-{user}.lock"):
-        warm()
+        import_module(kernels).warm()
 
 
 @contextmanager
-def connect(cluster: str = "local", workers: int | None = None, timeout: float = 60.0) -> Iterator[Client]:
+def connect(
+    cluster: str = "local", workers: int | None = None, timeout: float = 60.0, kernels: tuple[str, ...] = (MEASURING,)
+) -> Iterator[Client]:
     """A client with warm workers; a local cluster lives as long as the context.
 
     Parameters
@@ -52,6 +56,8 @@ def connect(cluster: str = "local", workers: int | None = None, timeout: float =
         Processes of a local cluster; one per core unless given.
     timeout
         Longest wait for a running scheduler, and for its first worker [s].
+    kernels
+        Modules whose ``warm`` the workers call before their first task.
 
     Raises
     ------
@@ -65,7 +71,7 @@ def connect(cluster: str = "local", workers: int | None = None, timeout: float =
             LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0") as local,
             Client(local) as client,
         ):
-            client.register_plugin(WarmKernels())
+            _warm(client, kernels)
             yield client
         return
     where: dict = {"address": cluster} if "://" in cluster else {"scheduler_file": cluster}
@@ -81,5 +87,10 @@ def connect(cluster: str = "local", workers: int | None = None, timeout: float =
             client.wait_for_workers(1, timeout=timeout)
         except TimeoutError:
             raise PiazziError(f"--cluster {cluster}: no worker joined within {timeout:.0f} s") from None
-        client.register_plugin(WarmKernels())
+        _warm(client, kernels)
         yield client
+
+
+def _warm(client: Client, kernels: tuple[str, ...]) -> None:
+    for module in kernels:
+        client.register_plugin(WarmKernels(module))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from compute.kernels.chain import Frame, Model, find, fit_rounds
+from compute.kernels.chain import Frame, Model, find, find_hidden, fit_rounds
 from compute.kernels.epsf import average_residuals, gaussian_table
 
 
@@ -23,6 +23,7 @@ def warm() -> None:
             frame, model, sources, rounds=1, half=2, taper=(0.0, 0.0), template_error=0.0, max_iterations=3,
             annulus=(4.0, 7.0),
         )  # fmt: skip
+        find_hidden(frame, model, sources, fits, 5.0, 2.5, 0.5)  # searches an image of its own, which is writable
     one, mean, count = np.ones(1), np.zeros((1, 101, 101)), np.zeros((1, 101, 101))
     average_residuals(
         image, fits.drawn, *frame[1:], 16 * one, 16 * one, one, one, np.zeros(1, np.int64), 4, 12, 1, mean, count

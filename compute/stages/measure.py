@@ -17,6 +17,7 @@ from compute.kernels.chain import Fits, Frame, Model, Sources, find, find_hidden
 from compute.kernels.columns import COLUMNS
 from compute.settings import MeasureSettings
 from compute.stages.frames import frame_of, model_of
+from compute.stages.timing import star_times
 
 _STATE_FLAGS = (
     (columns.HAS_SATURATED, Flag.SATURATED),
@@ -157,7 +158,7 @@ def _table(exposure: Exposure, fits: Fits, flags: NDArray[np.uint32]) -> pd.Data
             "mag_area": mag - 2.5 * np.log10(exposure.area[j, i]),
             "x_gdc": np.nan,
             "y_gdc": np.nan,
-            "mjd": header.mjd_mid,
+            "mjd": star_times(exposure, row["x"], row["y"]),
             "flags": flags,
             "n_pix": row["n_pix"],
         }

@@ -11,14 +11,14 @@ import sys
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
-from tests.bench import detection, fit, tables  # noqa: E402  (threads are settled before NumPy is imported)
+from tests.bench import detection, drawing, fit, tables  # noqa: E402  (threads are settled before NumPy is imported)
 
 HEADER = ("name", "ours", "peer", "ratio", "ratio_low", "threads", "work")
 
 
 def main() -> int:
     """Run every comparison, print the table, write ``bench.json``; 1 where two sides disagree."""
-    rows = [row for module in (fit, detection, tables) for row in module.compare()]
+    rows = [row for module in (fit, detection, drawing, tables) for row in module.compare()]
     print("  ".join(HEADER))
     for row in rows:
         print("  ".join(f"{row[key]:.4g}" if isinstance(row[key], float) else str(row[key]) for key in HEADER))

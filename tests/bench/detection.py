@@ -5,7 +5,7 @@ from photutils.detection import DAOStarFinder
 from scipy.spatial import cKDTree
 
 from compute.kernels.chain import Frame, Model, find
-from compute.kernels.scene import AnalyticEpsf, expose, render, scatter
+from tests.analytic import AnalyticEpsf, expose, render, scatter
 from tests.bench.pairs import compare as timed
 
 SKY, READ_NOISE, SIZE, STARS = 50.0, 10.0, 1024, 5000

@@ -8,7 +8,7 @@ from astropy.table import Table
 from photutils.psf import GriddedPSFModel, PSFPhotometry
 
 from compute.kernels import columns, spline, starfit
-from compute.kernels.scene import AnalyticEpsf, expose, render, scatter
+from tests.analytic import AnalyticEpsf, expose, render, scatter
 from tests.bench.pairs import compare as timed
 
 SKY, READ_NOISE, SIZE, STARS = 50.0, 10.0, 512, 1000

@@ -16,6 +16,7 @@ import pytest
 from astropy.io.votable.ucd import check_ucd
 from sample import FILTERS, NAMES, make_exposures, make_stars
 
+from catalogs import truth
 from catalogs.parquet import read_table, write_table
 from catalogs.tables import EXPOSURES, MEASUREMENTS, page
 
@@ -145,3 +146,5 @@ def test_tree__dask_reads_a_partition_per_file_with_units(tree):
 def test_page__the_documentation_is_in_step():
     written = Path(__file__).parents[2] / "docs" / "tables.md"
     assert written.read_text() == page(), "run: python -m catalogs.tables > docs/tables.md"
+    written = written.with_name("truth.md")
+    assert written.read_text() == truth.page(), "run: python -m catalogs.truth > docs/truth.md"

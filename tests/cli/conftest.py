@@ -35,7 +35,7 @@ def clustered(client, monkeypatch):
     asked = []
 
     @contextlib.contextmanager
-    def connect(cluster="local", workers=None, timeout=60.0):
+    def connect(cluster="local", workers=None, timeout=60.0, kernels=()):
         asked.append((cluster, workers))
         yield client
 

@@ -10,8 +10,8 @@ from distributed import Client
 
 from compute.graph import pipeline
 from compute.graph.run import writing
-from compute.kernels.scene import AnalyticEpsf, expose, render, scatter
 from compute.settings import EpsfSettings, MeasureSettings
+from tests.analytic import AnalyticEpsf, expose, render, scatter
 from tests.frames import write_jwst
 
 # One round of everything: these tests ask what becomes of exposures, not how well their stars are fitted.

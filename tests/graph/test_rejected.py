@@ -7,7 +7,7 @@ import pytest
 from astropy.io import fits
 
 from compute.graph import tasks
-from compute.kernels.scene import AnalyticEpsf, render, scatter
+from tests.analytic import AnalyticEpsf, render, scatter
 from tests.frames import write_wfpc2
 from tests.graph.running import enter, name_of, tables, write_field
 

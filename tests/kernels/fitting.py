@@ -6,8 +6,8 @@ import numpy as np
 
 from compute.kernels.chain import Frame, Model
 from compute.kernels.columns import COLUMNS
-from compute.kernels.scene import AnalyticEpsf
 from compute.kernels.starfit import fit_stars
+from tests.analytic import AnalyticEpsf
 
 EPSF = AnalyticEpsf()
 WINDOW, TAPERED = (0.0, 0.0), (1.5, 2.0)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from compute.kernels import detect
 from compute.kernels.chain import find
-from compute.kernels.scene import render, scatter
+from tests.analytic import render, scatter
 from tests.kernels.fitting import EPSF, frame, full, model_of
 from tests.strategies import steady
 

@@ -6,7 +6,7 @@ from scipy.ndimage import shift
 
 from compute.kernels import epsf
 from compute.kernels.chain import draw
-from compute.kernels.scene import AnalyticEpsf
+from tests.analytic import AnalyticEpsf
 from tests.kernels.fitting import EPSF, frame, lattice, model_of
 
 # Anderson & King 2000, eq. 8, the quartic through 5x5 points; the printed table errs in places and does not sum to 1.

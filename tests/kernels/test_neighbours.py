@@ -5,7 +5,7 @@ import pytest
 
 from compute.kernels.chain import Sources, find, find_hidden, fit_rounds
 from compute.kernels.columns import CONVERGED
-from compute.kernels.scene import render
+from tests.analytic import render
 from tests.kernels.fitting import EPSF, TAPERED, WINDOW, columns, frame, lattice, model_of
 
 APERTURES = pytest.mark.parametrize("taper", [WINDOW, TAPERED], ids=["window", "tapered"])

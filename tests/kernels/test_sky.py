@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from compute.kernels.scene import render, scatter
 from compute.kernels.sky import annulus_sky, sky_map
+from tests.analytic import render, scatter
 from tests.kernels.fitting import EPSF, frame, full
 
 INNER, OUTER = 4.0, 7.0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from compute.kernels.columns import CONVERGED
-from compute.kernels.scene import AnalyticEpsf, render
+from tests.analytic import AnalyticEpsf, render
 from tests.kernels.fitting import TAPERED, WINDOW, fit, lattice, model_of
 from tests.kernels.reference import SlowFit
 

@@ -6,7 +6,7 @@ from astropy.nddata import NDData
 from astropy.table import Table
 
 from compute.kernels.chain import Model
-from compute.kernels.scene import AnalyticEpsf, render
+from tests.analytic import AnalyticEpsf, render
 from tests.kernels.fitting import fit, lattice
 
 psf = pytest.importorskip("photutils.psf")

@@ -15,7 +15,7 @@ from compute.kernels.columns import (
     SATURATED,
     TOO_FEW,
 )
-from compute.kernels.scene import AnalyticEpsf, render
+from tests.analytic import AnalyticEpsf, render
 from tests.kernels.fitting import fit, lattice, model_of
 from tests.strategies import phases, steady
 

@@ -5,7 +5,7 @@ import pytest
 
 from compute.kernels.chain import Frame, draw
 from compute.kernels.columns import CONVERGED
-from compute.kernels.scene import AnalyticEpsf, render
+from tests.analytic import AnalyticEpsf, render
 from tests.kernels.fitting import TAPERED, WINDOW, fit, full, lattice, model_of, phase_amplitude
 
 APERTURES = pytest.mark.parametrize("taper", [WINDOW, TAPERED], ids=["window", "tapered"])

@@ -5,9 +5,9 @@ import pytest
 
 from compute.kernels.chain import Model
 from compute.kernels.columns import CONVERGED
-from compute.kernels.scene import AnalyticEpsf, expose, render, scatter
 from compute.kernels.undithered import build
 from compute.settings import EpsfSettings
+from tests.analytic import AnalyticEpsf, expose, render, scatter
 from tests.kernels.fitting import EPSF, fit, frame, phase_amplitude
 
 SKY, READ_NOISE = 100.0, 5.0

@@ -5,7 +5,7 @@ import numpy as np
 from catalogs.cubes import EpsfCube
 from catalogs.exposure import Chip, Exposure, HeaderRecord
 from catalogs.wcs import TanWcs
-from compute.kernels.scene import AnalyticEpsf, expose, render, scatter
+from tests.analytic import AnalyticEpsf, expose, render, scatter
 
 EPSF = AnalyticEpsf()
 X_START, Y_START = 100, 200

@@ -8,9 +8,9 @@ from scipy.spatial import cKDTree
 from catalogs.errors import UnusableError
 from catalogs.flags import Flag
 from catalogs.tables import MEASUREMENTS
-from compute.kernels.scene import AnalyticEpsf, render
 from compute.settings import MeasureSettings
 from compute.stages.measure import measure
+from tests.analytic import AnalyticEpsf, render
 from tests.stages.synthetic import SKY, X_START, Y_START, cube, exposure, field, noisy
 
 SETTINGS = MeasureSettings()

@@ -1,4 +1,4 @@
-"""A tiny scene maker for tests and the demo: analytic stars on a noisy detector.
+"""Analytic stars on a noisy detector: scenes whose truth is known exactly.
 
 Its ePSF is a sum of round Gaussians integrated over square pixels, exact at any offset through the error function; it
 shares nothing with the fitter, so that truth is independent of the code it judges.

@@ -1,0 +1,1 @@
+"""Stage `report`: pictures and numbers that tell at a glance whether a catalog can be trusted."""

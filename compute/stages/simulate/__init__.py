@@ -1,0 +1,1 @@
+"""Stage `simulate`: skies with known truth, as the files that telescopes deliver."""
