@@ -24,8 +24,8 @@ from compute.settings import TimingSettings
 def command(file, x, y, as_json, **options: Any):
     """Tell when a pixel of FILE was exposed, and how well that is known.
 
-    FILE is a full frame or subarray of NIRCam or NIRISS in detector pixels: uncal, rate, rateints, cal ... Mid-times are
-    those of INT_TIMES where the file has it, else of EXPMID, and the time at which the pixel is read is added.
+    FILE is a full frame or subarray of NIRCam or NIRISS in detector pixels: uncal, rate, rateints, cal ... The pixel's
+    read time is added to the middle of the integration, from INT_TIMES, or else to that of the exposure.
     """
     settings = common.settings_from(TimingSettings, options)
 

@@ -123,7 +123,7 @@ class Effects(Settings):
     cte: float = Field(0.0, ge=0, le=1, description="CTE trails of CCDs; 1 is the end of a long mission")
     bad_pixels: float = Field(0.004, ge=0, le=0.2, description="share of pixels, all flagged")
     cosmic_rays: float = Field(1.0, ge=0, description="rate, in units of the usual for the orbit")
-    flagged_rays: float = Field(0.95, ge=0, le=1, description="share of cosmic rays that the pipeline flagged")
+    flagged_rays: float = Field(0.98, ge=0, le=1, description="share of cosmic rays that the pipeline flagged")
     distortion: bool = Field(True, description="optical distortion; without it pixels are square and equal")
     fine_distortion: float = Field(
         1.0, ge=0, description="filter terms, amplifier waves, void and bands: times the usual"

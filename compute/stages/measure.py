@@ -14,10 +14,10 @@ from catalogs.flags import Flag
 from catalogs.tables import MEASUREMENTS
 from compute.kernels import columns
 from compute.kernels.chain import Fits, Frame, Model, Sources, find, find_hidden, fit_rounds
+from compute.kernels.classify import shapes
 from compute.kernels.columns import COLUMNS
 from compute.settings import MeasureSettings
-from compute.stages.frames import frame_of, model_of
-from compute.stages.timing import star_times
+from compute.stages.frames import frame_of, model_of, star_times
 
 _STATE_FLAGS = (
     (columns.HAS_SATURATED, Flag.SATURATED),
@@ -26,7 +26,6 @@ _STATE_FLAGS = (
     (columns.AT_EDGE, Flag.EDGE),
 )
 _OWED = 0.1  # neighbours' share of the fitted light above which a star is flagged
-_SIGMAS = 4.0  # significance at which light in the wrong place tells what a source is
 
 
 class Measured(NamedTuple):
@@ -59,6 +58,9 @@ def measure(exposure: Exposure, cube: EpsfCube, settings: MeasureSettings) -> Me
         if sources.x.size == n:
             break
         fits = _fit(frame, model, sources, settings)
+    sources, fits = _significant(sources, fits, settings.threshold)
+    if sources.x.size == 0:
+        raise UnusableError(place, "no stars", f"one fitted above {settings.threshold} sigma")
     flags = _flags(exposure, sources, fits)
     stars = _table(exposure, fits, flags)
     own = stars["flags"] & ~np.uint32(exposure.flags)
@@ -88,6 +90,19 @@ def _fit(frame: Frame, model: Model, sources: Sources, settings: MeasureSettings
     )
 
 
+def _significant(sources: Sources, fits: Fits, threshold: float) -> tuple[Sources, Fits]:
+    """Sources whose fitted flux is as significant as their peaks seemed; what noise lifted over the threshold goes.
+
+    Saturated stars and fits that failed stay, with their flags.
+    """
+    flux, variance = fits.rows[:, columns.FLUX], fits.rows[:, columns.VAR_FLUX]
+    keep = (sources.n_saturated > 0) | ~(flux < threshold * np.sqrt(variance))
+    return (
+        Sources(sources.x[keep], sources.y[keep], sources.n_saturated[keep]),
+        fits._replace(rows=fits.rows[keep], sky=fits.sky[keep], sky_error=fits.sky_error[keep]),
+    )
+
+
 def _flags(exposure: Exposure, sources: Sources, fits: Fits) -> NDArray[np.uint32]:
     """What is known against each source, as bits of :class:`catalogs.flags.Flag`."""
     row = dict(zip(COLUMNS, fits.rows.T, strict=True))
@@ -98,31 +113,12 @@ def _flags(exposure: Exposure, sources: Sources, fits: Fits) -> NDArray[np.uint3
     flags[sources.n_saturated > 0] |= np.uint32(Flag.SATURATED)
     flags[state & columns.CONVERGED == 0] |= np.uint32(Flag.NOT_CONVERGED)
     flags[row["neighbour"] > _OWED] |= np.uint32(Flag.NEIGHBOUR)
-    sharp, wide = _shape(row)
+    sharp, wide = shapes(row)
     flags[sharp & (sources.n_saturated == 0)] |= np.uint32(Flag.COSMIC_RAY)
     flags[wide & (sources.n_saturated == 0)] |= np.uint32(Flag.EXTENDED)
     near = _near_saturated(exposure, row["x"], row["y"]) & (sources.n_saturated == 0)
     flags[near] |= np.uint32(Flag.NEAR_SATURATED)
     return flags
-
-
-def _shape(row: dict[str, NDArray]) -> tuple[NDArray, NDArray]:
-    """Sources too sharp and too wide to be one star.
-
-    Central excess and RADXS of either sign tell, each beyond its own noise; so does a QFIT far above what noise gives,
-    about 7 / (S/N) in a 5x5 window, which is how close pairs show. Where chi2 says that the fit is bad, smaller
-    excesses count: pieces of spikes and bleeds show so. Bad is relative to the best quarter of the bright sources,
-    which an ePSF that is wrong itself does not fit either.
-    """
-    noise = np.sqrt(row["var_flux"]) / row["flux"]
-    floor = 0.1 + _SIGMAS * noise
-    sharp = (row["excess"] > 0.1 + _SIGMAS * row["excess_error"]) | (row["radxs"] < -floor)
-    wide = (row["radxs"] > floor) | (row["qfit"] > 0.2 + 10.0 * noise)
-    bright = row["chi2"][noise < 0.01]
-    best = np.nanquantile(bright, 0.25) if np.isfinite(bright).any() else 1.0
-    poor, bad = max(4.0, 3.0 * best), max(10.0, 6.0 * best)
-    wide |= ((row["chi2"] > poor) & (row["radxs"] > 0.1)) | ((row["chi2"] > bad) & (row["qfit"] > 0.1))
-    return sharp, wide & ~sharp
 
 
 def _near_saturated(exposure: Exposure, x: NDArray, y: NDArray) -> NDArray[np.bool_]:

@@ -3,13 +3,9 @@
 import math
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
 from catalogs.errors import UnusableError
-from catalogs.exposure import Exposure
 from catalogs.readers.jwst_geometry import SIZE
-from catalogs.readers.jwst_times import CAMERAS, ReadTimes
+from catalogs.readers.jwst_times import ReadTimes
 from compute.kernels.timing import Readout, delay, frame_time
 from compute.settings import TimingSettings
 
@@ -98,34 +94,6 @@ def pixel_time(times: ReadTimes, x: float, y: float, settings: TimingSettings) -
         budget=budget,
         notes=tuple(notes),
     )
-
-
-def star_times(exposure: Exposure, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
-    """Mid-times [d, MJD UTC] of stars at array positions `x`, `y` (n,), as `pixel_time` gives by default.
-
-    NIRCam and NIRISS add the delay of the star's pixel; for other instruments, and where the reader tells no
-    amplifiers, all stars have the middle of the exposure.
-
-    Raises
-    ------
-    UnusableError
-        For axes of readout that are not perpendicular.
-    """
-    header = exposure.header
-    if header.instrument not in CAMERAS or not exposure.amplifiers:
-        return np.full(np.shape(x), header.mjd_mid)
-    amplifier = exposure.amplifiers[0]
-    # Amplifiers carry their own directions, which alternate; the rule wants that of the first.
-    fast = amplifier.fast if amplifier.name in "AC" else -amplifier.fast
-    if {abs(fast), abs(amplifier.slow)} != {1, 2}:
-        place = f"{header.exposure} FASTAXIS, SLOWAXIS"
-        raise UnusableError(place, (fast, amplifier.slow), "one along x (+-1) and one along y (+-2)")
-    if header.subarray == "FULL":
-        readout = Readout(SIZE, SIZE, fast, amplifier.slow, 4)
-        x, y = np.asarray(x) + header.x_start, np.asarray(y) + header.y_start
-    else:
-        readout = Readout(header.n_x, header.n_y, fast, amplifier.slow)
-    return header.mjd_mid + delay(x, y, readout) / DAY
 
 
 def _readout(times: ReadTimes) -> Readout:

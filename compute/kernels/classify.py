@@ -1,0 +1,64 @@
+"""What a source is, from how its light differs from a star's."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+_SIGMAS = 4.0  # significance at which light in the wrong place tells
+_LEAST = 0.1  # share of the flux in the wrong place that any ePSF may get wrong
+_BRIGHT, _FEW, _WRONG = 50.0, 100, 100.0  # fewer than _FEW above S/N _BRIGHT: an ePSF wrong by 1 / _WRONG is supposed
+_NEIGHBOURS = 401  # stars of like S/N that tell what chi2 is usual
+_TRUSTED = 25.0  # S/N up to which a library ePSF is as good as true
+_TIMES = 2.3  # times the usual chi2 at which a fit is bad: of pure noise in 22 degrees of freedom, 1 in 2000
+
+
+def usual_chi2(significance: NDArray, chi2: NDArray) -> NDArray[np.float64]:
+    """What chi2 is at each source's S/N where nothing is wrong: the lower quartile of those of like S/N, at least 1.
+
+    An ePSF that is a little wrong raises the chi2 of every bright star alike; blends, rays and galaxies, which stand
+    out among their likes, do not raise a lower quartile. Nor can an ePSF wrong by a few percent raise the chi2 of faint
+    stars: 1 + (S/N / 25)^2 is the most that counts as usual, so that a frame of rays alone is not usual. Where bright
+    stars are too few to tell, an error of one percent is supposed. NaN is passed over.
+    """
+    usual = np.ones(chi2.size)
+    good = np.flatnonzero(np.isfinite(chi2) & np.isfinite(significance))
+    if good.size == 0:
+        return usual
+    order = good[np.argsort(significance[good], kind="stable")]
+    width = min(_NEIGHBOURS, order.size)
+    windows = np.lib.stride_tricks.sliding_window_view(chi2[order], width)[:: max(width // 8, 1)]
+    middles = np.arange(len(windows)) * max(width // 8, 1) + width // 2
+    quartile = np.quantile(windows, 0.25, axis=1)
+    found, most = np.interp(np.arange(order.size), middles, quartile), 1.0 + (significance[order] / _TRUSTED) ** 2
+    least = np.ones(order.size)
+    if np.count_nonzero(significance[order] > _BRIGHT) < _FEW:
+        least += (significance[order] / _WRONG) ** 2
+    usual[order] = np.clip(found, least, most)
+    return usual
+
+
+def shapes(row: dict[str, NDArray]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Sources too sharp (cosmic rays, hot pixels) and too wide (galaxies, blends, pieces of spikes) to be one star.
+
+    Light in the wrong place tells, in the central pixel or in the ring of RADXS, where it is beyond both its noise and
+    what an ePSF may get wrong; so does a QFIT far above what noise gives, about 7 / (S/N) in a 5x5 window. Where chi2
+    is far above the usual of like sources the fit is bad, and the sign of RADXS says in which way.
+
+    Parameters
+    ----------
+    row
+        Columns of :mod:`compute.kernels.columns` by name, each (n,).
+
+    Returns
+    -------
+    sharp, wide
+        (n,); never both.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        noise = np.sqrt(row["var_flux"]) / row["flux"]
+        floor = _LEAST + _SIGMAS * noise
+        sharp = (row["excess"] > _LEAST + _SIGMAS * row["excess_error"]) | (row["radxs"] < -floor)
+        wide = (row["radxs"] > floor) | (row["qfit"] > 0.2 + 10.0 * noise)
+        bad = row["chi2"] > _TIMES * usual_chi2(1 / noise, row["chi2"])
+    sharp |= bad & (row["radxs"] < 0)
+    wide |= bad & (row["radxs"] >= 0)
+    return sharp, wide & ~sharp
