@@ -68,6 +68,7 @@ GALAXIES = Table(
 POSITIONS = Table(
     "POSITIONS",
     (
+        Column("exposure", _STR, "", "meta.id;obs.exposure", "root of the file name, without _cal or _flt"),
         Column("star_id", _I8, "", "meta.id;src", "number of the star or galaxy; -1 for the moving target", low=-1),
         Column("kind", _STR, "", "src.class", "star, galaxy or target"),
         Column("x", _F8, "pix", f"{_X};instr.det", "full-detector x, pixel centres at integers from 0"),
@@ -99,7 +100,7 @@ POINTINGS = Table(
         Column("filter", _STR, "", "meta.id;instr.filter", "filter"),
         Column("epoch", _F8, "yr", "time.epoch;obs.exposure", "middle, Julian year", low=1960, high=2150),
         _time("mjd_start", ucd="time.start;obs.exposure", description="start, MJD UTC"),
-        _time("mjd_mid", ucd="time.epoch;obs.exposure", description="middle, MJD UTC"),
+        _time("mjd_mid", ucd="time.epoch;obs.exposure", description="middle for the pixel read first, MJD UTC"),
         _time("mjd_end", ucd="time.end;obs.exposure", description="end, MJD UTC"),
         Column("exptime", _F8, "s", "time.duration;obs.exposure", "exposure time", low=0),
         _ra("of the corrected reference pixel, true, ICRS"),
@@ -128,6 +129,11 @@ POINTINGS = Table(
         Column("observer_x", _F8, "km", _X, _KM.format("x")),
         Column("observer_y", _F8, "km", _Y, _KM.format("y")),
         Column("observer_z", _F8, "km", _Z, _KM.format("z")),
+        Column("track_east", _F8, "mas/s", "pos.pm;pos.eq.ra", "rate of the pointing at mjd_mid, with cos dec"),
+        Column("track_north", _F8, "mas/s", "pos.pm;pos.eq.dec", "rate of the pointing at mjd_mid"),
+        Column(
+            "total", _F8, "", "phot.flux;arith.ratio", "all light of a star, far wings included, over its flux", low=1
+        ),
         Column("n_stars", _I4, "", "meta.number;src", "stars on the array", low=0),
         Column("n_saturated", _I4, "", "meta.number;src", "stars with saturated pixels", low=0),
     ),

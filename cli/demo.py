@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -20,7 +21,7 @@ def command(folder, campaign, cluster, workers, as_json):
     from compute.campaign import read_campaign
 
     checked = read_campaign(campaign)
-    _claim(folder, checked.name)
+    _claim(folder, checked.model_dump(mode="json"))
 
     from catalogs.store import Store
     from compute.graph.client import MEASURING, SIMULATING, connect
@@ -48,13 +49,15 @@ def command(folder, campaign, cluster, workers, as_json):
     common.finish(recipe.catalog, reports, False, False)
 
 
-def _claim(folder: Path, name: str) -> None:
-    """See that nothing but an earlier demo is in the way."""
-    if not folder.exists() or all(path.name.startswith(".") for path in folder.iterdir()):
+def _claim(folder: Path, campaign: dict[str, Any]) -> None:
+    """See that nothing but an earlier run of the same demo is in the way."""
+    if not folder.exists() or not any(folder.iterdir()):
         return
+    found, name = "other things", campaign["name"]
     try:
-        found = json.loads((folder / "campaign.json").read_text())["campaign"]["name"]
+        told = json.loads((folder / "campaign.json").read_text())["campaign"]
+        found = "the same campaign" if told == campaign else f"another campaign, {told['name']}"
     except (OSError, ValueError, KeyError, TypeError):
-        found = "other things"
-    if found != name:
-        raise PiazziError(f"{folder}: found a folder with {found} in it, expected an empty folder or {name}")
+        pass
+    if found != "the same campaign":
+        raise PiazziError(f"{folder}: found a folder with {found} in it, expected an empty folder or this {name}")

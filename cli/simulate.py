@@ -16,12 +16,15 @@ def command(campaign, folder, seed, tables, cluster, workers, fresh, strict, as_
 
     CAMPAIGN is a TOML file or the name of one that comes along: tiny, demo, lmc, m31, comet, programs. The same
     campaign and seed give the same bytes, on any number of workers; an interrupted run goes on where it stopped.
+    --fresh removes what another campaign wrote into FOLDER.
     """
     from compute.campaign import read_campaign
+    from compute.stages.simulate.plan import plan
 
     checked = read_campaign(campaign)
     if seed is not None:
         checked = checked.model_copy(update={"seed": seed})
+    plan(checked)  # what an instrument lacks is told before a cluster starts
 
     from compute.graph.client import SIMULATING, connect
     from compute.graph.simulate import simulate

@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from catalogs.errors import PiazziError
 from compute.settings import Settings, faults
 
-_NAME = r"[A-Za-z0-9][A-Za-z0-9_.+-]*"
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
 
 
 class Population(Settings):
@@ -50,7 +50,7 @@ class Galaxies(Settings):
     faint: float = Field(25.0, description="faintest")
     slope: float = Field(0.3, ge=0, le=1, description="d log10 N / dm")
     small: float = Field(0.05, gt=0, description="least half-light radius [arcsec]")
-    large: float = Field(0.8, gt=0, le=5, description="greatest half-light radius [arcsec]")
+    large: float = Field(0.8, gt=0, le=3, description="greatest half-light radius [arcsec]")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -87,17 +87,29 @@ class Observation(Settings):
     filters: tuple[str, ...] = Field(min_length=1)
     epoch: float = Field(ge=1990, le=2060, description="Julian year of the first exposure")
     exptime: float = Field(0.0, ge=0, description="seconds; 0 is the instrument's usual")
-    groups: int = Field(0, ge=0, le=100, description="groups of a JWST ramp; 0 is the filter's usual")
+    groups: int = Field(0, ge=0, le=255, description="groups of a JWST ramp; 0 is the filter's usual")
     dither: Literal["none", "line", "box", "3x3", "5x5"] = "3x3"
     step: float = Field(8.0, ge=0, description="step of the dither [arcsec]")
     exposures: int = Field(1, ge=1, le=1000, description="exposures at each pointing")
     position_angle: float = Field(0.0, ge=0, lt=360, description="of the array's +y, east of north [deg]")
     dx: float = Field(0.0, description="offset of the pointing from the field's centre, to the east [arcsec]")
     dy: float = Field(0.0, description="offset to the north [arcsec]")
-    size: int = Field(0, ge=0, le=2048, description="side of a centred subarray, JWST only; 0 is the full frame [pix]")
+    size: int = Field(
+        0, ge=0, le=2040, multiple_of=2, description="side of a centred subarray, JWST only; 0 is the full frame [pix]"
+    )
     track: tuple[float, float] = Field(
         (0.0, 0.0), description="rate at which a target is followed, east and north [mas/s]"
     )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.groups == 1:
+            raise ValueError("groups is 1, expected at least 2: a slope needs two")
+        if self.groups and self.exptime:
+            raise ValueError(f"exptime is {self.exptime} and groups is {self.groups}, expected one of them")
+        if self.instrument in ("ACS", "WFC3", "WFPC2") and (self.groups or self.size):
+            raise ValueError(f"groups is {self.groups}, size {self.size}, expected neither: {self.instrument} has CCDs")
+        return self
 
 
 class Effects(Settings):

@@ -135,6 +135,8 @@ class FrameFacts:
         JWST: detector pixel of the array's first, 0-based; FULL or the subarray's name.
     photmjsr, pixar_sr
         JWST: MJy/sr of one DN/s; nominal area of a pixel [sr].
+    photflam, photplam
+        HST: erg/s/cm2/Angstrom of one count (electron, or DN for WFPC2) a second; pivot wavelength [Angstrom].
     gain, read_noise
         Electrons per DN (WFPC2: 7 or 15, as commanded), and electrons.
     cte_corrected
@@ -168,6 +170,8 @@ class FrameFacts:
     y_start: int = 0
     subarray: str = "FULL"
     photmjsr: float | None = None
+    photflam: float | None = None
+    photplam: float | None = None
     pixar_sr: float | None = None
     gain: float = 1.0
     read_noise: float | None = None

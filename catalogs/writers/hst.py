@@ -159,5 +159,8 @@ def sky_cards(facts: FrameFacts, chip: ChipImage) -> dict[str, Card]:
         "LTM2_2": 1.0,
         "PA_APER": facts.position_angle,
         "VAFACTOR": facts.va_scale,
+        "PHOTFLAM": facts.photflam,
+        "PHOTPLAM": facts.photplam,
+        "PHOTZPT": -21.1,
         "ORIENTAT": chip.wcs.position_angle,
     }

@@ -37,7 +37,14 @@ def write(folder: Path | str, facts: FrameFacts, chips: Sequence[ChipImage]) -> 
     pixels, bits = [primary(_primary(facts, science))], [primary(_primary(facts, flags))]
     for version, name in enumerate(DETECTORS, 1):
         chip, cards = images[name], {"DETECTOR": version, **sky_cards(facts, images[name])}
-        pixels.append(image(chip.data, "SCI", {"BUNIT": "COUNTS"} | cards, version))
+        pixels.append(
+            image(
+                chip.data,
+                "SCI",
+                {"BUNIT": "COUNTS", "PHOTFLAM": facts.photflam, "PHOTPLAM": facts.photplam} | cards,
+                version,
+            )
+        )
         bits.append(image(short_flags(chip.bits), "SCI", cards, version))
     return publish(folder, {flags: bits, science: pixels})
 

@@ -40,7 +40,7 @@ def simulate(
     Raises
     ------
     PiazziError
-        For a folder with another campaign or other files in it, unless `fresh`, which empties a campaign's folder.
+        For a folder with other files in it, or with another campaign unless `fresh`, which removes what that wrote.
     """
     store, exposures = Store(folder), plan(campaign)
     with store.lock():
@@ -61,9 +61,9 @@ def simulate(
             done |= {each.root for each in due} - broken.keys()
         if done:
             truth.gather(store, sorted(done))
-        if tables:
+        if tables and done:
             _write_catalog(store, sorted(done))
-        else:
+        elif not tables:
             truth.write_recipe(store, campaign)
     return report
 
@@ -78,18 +78,18 @@ def _claim(store: Store, campaign: Campaign, tables: bool, fresh: bool) -> None:
         if found["digest"] == digest and not fresh:
             return
         if not fresh:
-            there_is = f"campaign {found['campaign']['name']!r} with other settings"
+            other = (
+                "in the other form" if found.get("tables") != tables else "with other settings or of another version"
+            )
+            there_is = f"campaign {found['campaign']['name']!r} {other}"
             expected = "an empty folder or the same campaign; --fresh replaces it"
             raise PiazziError(f"{store.url}: found {there_is}, expected {expected}")
-        # The description goes last: while it is there, the rest is known to be a campaign's.
-        for entry in sorted(
-            {path.split("/")[0] for path in there} | {truth.WORK}, key=lambda name: name == _DESCRIPTION
-        ):
+        for entry in (*truth.ENTRIES, _CATALOG, _DESCRIPTION):  # the last tells that the others are a campaign's
             if store.exists(entry):
                 store.remove(entry)
     elif there:
         raise PiazziError(f"{store.url}: found {there[0]}, expected an empty folder")
-    text = {"campaign": campaign.model_dump(mode="json"), "digest": digest, "versions": _versions()}
+    text = {"campaign": campaign.model_dump(mode="json"), "tables": tables, "digest": digest, "versions": _versions()}
     store.commit(_DESCRIPTION, lambda sink: sink.write((json.dumps(text, indent=2, sort_keys=True) + "\n").encode()))
 
 

@@ -59,6 +59,7 @@ def shapes(row: dict[str, NDArray]) -> tuple[NDArray[np.bool_], NDArray[np.bool_
         sharp = (row["excess"] > _LEAST + _SIGMAS * row["excess_error"]) | (row["radxs"] < -floor)
         wide = (row["radxs"] > floor) | (row["qfit"] > 0.2 + 10.0 * noise)
         bad = row["chi2"] > _TIMES * usual_chi2(1 / noise, row["chi2"])
-    sharp |= bad & (row["radxs"] < 0)
-    wide |= bad & (row["radxs"] >= 0)
+    alone = row["neighbour"] < _LEAST  # or else the misfit may be a neighbour's
+    sharp |= bad & alone & (row["radxs"] < 0)
+    wide |= bad
     return sharp, wide & ~sharp

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from catalogs import open_catalog
+from compute.campaign import read_campaign
 from compute.stages.report.compare import BARS
 
 
@@ -19,7 +20,9 @@ def test_demo__replaces_an_earlier_one_and_ends_in_a_page_a_catalog_and_numbers(
     old = folder / "frames" / "old_cal.fits"
     old.parent.mkdir(parents=True)
     old.write_text("of an earlier version")
-    (folder / "campaign.json").write_text('{"campaign": {"name": "tiny"}, "digest": "of an earlier version"}')
+    told = {"campaign": read_campaign("tiny").model_dump(mode="json"), "digest": "of an earlier version"}
+    (folder / "campaign.json").write_text(json.dumps(told))
+    (folder / "notes.txt").write_text("mine")
     ended = piazzi("demo", folder, "--campaign", "tiny", "--json")
     assert ended.code == 0
     said = json.loads(ended.out)
@@ -38,18 +41,23 @@ def test_demo__replaces_an_earlier_one_and_ends_in_a_page_a_catalog_and_numbers(
     assert said["truth"]["median flux ratio above S/N 100"] == pytest.approx(1.0, abs=0.01)
     assert said["truth"]["measured"] == open_catalog(folder / "catalog").exposures["n_stars"].sum()
     assert not old.exists()
+    assert (folder / "notes.txt").read_text() == "mine"
     for name in ("campaign.json", "gaia.parquet", "reference_catalog.parquet", "truth/pointings.parquet"):
         assert (folder / name).exists()
 
 
 @pytest.mark.parametrize(
     ("name", "text", "found"),
-    [("thesis.tex", "chapter", "other things"), ("campaign.json", '{"campaign": {"name": "lmc"}}', "lmc")],
+    [
+        ("thesis.tex", "chapter", "other things"),
+        ("campaign.json", '{"campaign": {"name": "lmc"}}', "another campaign, lmc"),
+        ("campaign.json", '{"campaign": {"name": "demo", "seed": 3}}', "another campaign, demo"),
+    ],
 )
 def test_demo__leaves_other_folders_alone(piazzi, tmp_path, name, text, found):
     (tmp_path / name).write_text(text)
     ended = piazzi("demo", tmp_path)
     assert (ended.code, ended.out) == (2, "")
-    expected = f"piazzi: {tmp_path}: found a folder with {found} in it, expected an empty folder or demo\n"
+    expected = f"piazzi: {tmp_path}: found a folder with {found} in it, expected an empty folder or this demo\n"
     assert ended.err == expected
     assert [path.name for path in tmp_path.iterdir()] == [name]

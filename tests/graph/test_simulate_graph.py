@@ -168,3 +168,36 @@ def test_description__tells_settings_and_versions(whole):
     told = json.loads((whole[0] / "campaign.json").read_text())
     assert told["campaign"]["name"] == "tiny"
     assert {"piazzi", "numpy"} <= told["versions"].keys()
+
+
+def test_fresh__removes_what_a_campaign_wrote_and_nothing_else(made, client, tmp_path):  # noqa: F811
+    folder = tmp_path / "fresh"
+    (folder / "frames").mkdir(parents=True)
+    (folder / "frames" / "old_cal.fits").write_text("of an earlier campaign")
+    (folder / "notes.txt").write_text("mine")
+    (folder / "campaign.json").write_text(json.dumps({"campaign": {"name": "other"}, "digest": "", "tables": False}))
+    simulate(made, str(folder), client, fresh=True)
+    assert not (folder / "frames" / "old_cal.fits").exists()
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('name = "x/../y"', "name"),
+        ("size = 65", "observations.0.size"),
+        ("groups = 1", "groups is 1"),
+        ("exptime = 10\ngroups = 5", "exptime is 10.0 and groups is 5"),
+        ('instrument = "ACS"\nsize = 128', "ACS has CCDs"),
+    ],
+)
+def test_campaign_file__what_cannot_be_is_refused(tmp_path, line, reason):
+    path = tmp_path / "bad.toml"
+    head = line if line.startswith("name") else 'name = "x"'
+    rest = "" if line.startswith("name") else line
+    path.write_text(
+        f'{head}\n[[fields]]\nname = "a"\nra = 40\ndec = 0\n'
+        f'[[observations]]\nprogram = 1\nfilters = ["F090W"]\nepoch = 2022\n{rest}\n'
+    )
+    with pytest.raises(PiazziError, match=reason):
+        read_campaign(str(path))

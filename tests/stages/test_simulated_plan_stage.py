@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 
 from catalogs.errors import PiazziError
 from compute.campaign import Campaign, Effects, Observation, SkyField
@@ -9,7 +10,7 @@ from compute.kernels.simulate.motion import displaced
 from compute.kernels.simulate.projection import tangent
 from compute.kernels.simulate.readout import frame_time
 from compute.stages.simulate.instruments import INSTRUMENTS
-from compute.stages.simulate.plan import ARCSEC, axes, half_width, plan
+from compute.stages.simulate.plan import ARCSEC, axes, convergence, half_width, plan
 
 FIELDS = (SkyField(name="lmc", ra=80.5, dec=-69.5), SkyField(name="pole", ra=12.0, dec=89.99))
 
@@ -97,8 +98,27 @@ def test_axes__north_up_east_left_and_angles_towards_east():
 
 def header_errors(exposures):
     offset = [np.divide(tangent(e.header_ra, e.header_dec, e.ra, e.dec), ARCSEC) for e in exposures]
-    turned = [(e.header_position_angle - e.position_angle + 180) % 360 - 180 for e in exposures]
+    swing = [convergence(e.ra, e.dec, e.header_ra, e.header_dec) for e in exposures]
+    turned = [
+        (e.header_position_angle - e.position_angle - s + 180) % 360 - 180
+        for e, s in zip(exposures, swing, strict=True)
+    ]
     return np.column_stack([offset, turned])
+
+
+def test_convergence__is_the_turn_of_north():
+    # Against the bearings of a great circle, from either end: they differ by the convergence.
+    for ra, dec, to_ra, to_dec in [(80.0, -69.5, 80.2, -69.48), (359.9, 40.0, 0.2, 40.1), (10.0, 89.9, 200.0, 89.95)]:
+        ends = SkyCoord(ra, dec, unit="deg"), SkyCoord(to_ra, to_dec, unit="deg")
+        there, back = ends[0].position_angle(ends[1]).deg, ends[1].position_angle(ends[0]).deg
+        expected = (back + 180.0 - there + 180.0) % 360.0 - 180.0
+        assert convergence(ra, dec, to_ra, to_dec) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("exptime", [3.0, 1e5])
+def test_ramps__of_other_than_2_to_255_groups_are_refused(exptime):
+    with pytest.raises(PiazziError, match="expected 2 to 255"):
+        plan(campaign(observation(exptime=exptime)))
 
 
 def test_headers__share_the_error_of_their_visit():
@@ -131,7 +151,6 @@ def test_exposures__drift_and_change_focus_by_themselves():
         ({"groups": 12}, 12, 2048),
         ({"exptime": 110.0}, 10, 2048),
         ({"size": 64}, 5, 64),
-        ({"exptime": 3.0}, 2, 2048),
     ],
 )
 def test_ramps__are_whole_groups(settings, groups, size):

@@ -3,22 +3,26 @@
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
+from scipy.special import gamma, gammainc
 
 from compute.kernels.simulate.drawing import RADIUS, Table, draw_stars
 
 FINE = 4  # cells per pixel
+_SMALL = 0.5  # half-light radius below which a profile is not resolved [pix]
 _NEAR, _INNER = 8, 6  # cells to either side of the middle that are averages, over points to a side
 
 
 def sersic(
     half: int, radius: float, index: float, axis_ratio: float, angle: float, shape: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Light of a Sersic profile in cells of 1/FINE pix, unit sum; (2 half FINE + 1,) squared, centred on a cell.
+    """Light of a Sersic profile in cells of 1/FINE pix; (2 half FINE + 1,) squared, centred on a cell.
+
+    The whole profile has unit light; the share beyond `half` is left out of the sum.
 
     Parameters
     ----------
     half
-        Half width of the grid [pix]; the profile ends there.
+        Half width of the grid [pix].
     radius, index, axis_ratio, angle
         Half-light radius along the major axis, Sersic index, minor over major axis, direction of the major axis
         [radians] from the first axis of the frame `radius` is measured in.
@@ -36,7 +40,17 @@ def sersic(
     cube = (np.arange(4 * _INNER) + 0.5) / (2 * _INNER) - 1
     weight = cube**2 / (cube**2).sum()
     light[n, n] = weight @ _profile(cube**3 / (2 * FINE), *profile) @ weight
-    return light / light.sum()
+    b, scale = _steepness(index), np.sqrt(abs(np.linalg.det(shape)))
+    if radius < _SMALL * scale:  # cells too coarse for the cusp, but next to nothing beyond the grid
+        return light * gammainc(2 * index, b * (half * scale / radius) ** (1 / index)) / light.sum()
+    # Light of the whole profile, in units of the brightness at `radius` (Ciotti 1991, A&A 249, 99, eq. 2).
+    whole = 2 * np.pi * index * axis_ratio * radius**2 * np.exp(b) * gamma(2 * index) / b ** (2 * index)
+    return light * (scale / FINE) ** 2 / whole
+
+
+def _steepness(index: float) -> float:
+    """Steepness b of a Sersic profile (Ciotti & Bertin 1999, A&A 352, 447, eq. 18)."""
+    return 2 * index - 1 / 3 + 4 / (405 * index) + 46 / (25515 * index**2)
 
 
 def _profile(
@@ -46,9 +60,7 @@ def _profile(
     dx, dy = offsets[None, :], offsets[:, None]
     u, v = shape[0, 0] * dx + shape[0, 1] * dy, shape[1, 0] * dx + shape[1, 1] * dy
     along, across = u * np.cos(angle) + v * np.sin(angle), v * np.cos(angle) - u * np.sin(angle)
-    # Ciotti & Bertin 1999, A&A 352, 447, eq. 18
-    b = 2 * index - 1 / 3 + 4 / (405 * index) + 46 / (25515 * index**2)
-    return np.exp(-b * ((np.hypot(along, across / axis_ratio) / radius) ** (1 / index) - 1))
+    return np.exp(-_steepness(index) * ((np.hypot(along, across / axis_ratio) / radius) ** (1 / index) - 1))
 
 
 def coma(half: int, inner: float) -> NDArray[np.float64]:

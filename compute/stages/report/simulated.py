@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from catalogs.catalog import Catalog, own_epsf_path
 from catalogs.cubes import open_cube, read_epsf
+from catalogs.errors import PiazziError
 from catalogs.readers import read_exposures
 from catalogs.store import Store
 from catalogs.truth import POINTINGS, POSITIONS, STARS
@@ -75,6 +76,8 @@ def report(catalog: Catalog, stars: pd.DataFrame, campaign: Store) -> tuple[str,
     """
     rows = catalog.exposures
     rows = rows[(rows["status"] == "ok") & rows["n_stars"].notna()]
+    if rows.empty:
+        raise PiazziError(f"report: {catalog.store.url} has no measured exposure, expected at least one")
     truth = true_sources(campaign, rows)
     found = numbers(stars, truth)
     for name, figure in _figures(catalog, campaign, rows, stars, truth).items():
@@ -92,7 +95,7 @@ def true_sources(campaign: Store, rows: pd.DataFrame) -> pd.DataFrame:
         known = simulated.read(campaign, simulated.positions_file(row.exposure, row.detector), POSITIONS)
         x, y = known["x"] - row.x_start, known["y"] - row.y_start
         edge = pd.concat([x, y, row.n_x - 1 - x, row.n_y - 1 - y], axis=1).min(axis=1)
-        parts.append(known.assign(exposure=row.exposure, detector=row.detector, edge=edge))
+        parts.append(known.assign(detector=row.detector, edge=edge))
     return pd.concat(parts, ignore_index=True)
 
 

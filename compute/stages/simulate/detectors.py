@@ -142,7 +142,7 @@ def ccd(
         noise = np.sqrt(noise**2 - np.float32(detector.gain**2 / 12))
     electrons = expose_ccd(charge, noise, rng, photon=effects.photon_noise, read=effects.read_noise)
     if instrument.name == "WFPC2":
-        return _wfpc2(detector, electrons, spots, full, seen)
+        return _wfpc2(detector, electrons, spots, full, seen, effects.saturation)
     bits = np.zeros(light.shape, np.uint32)
     bits[full] |= int(HstBit.FULL_WELL)
     bits[seen] |= int(HstBit.COSMIC_RAY)
@@ -152,14 +152,13 @@ def ccd(
     return Planes(electrons, ccd_error(charge if effects.errors == "expected" else electrons, noise), bits)
 
 
-_WFPC2_LIMIT = 4095.0 - 340.0  # DN: the converter's range less the bias
-
-
-def _wfpc2(detector: Detector, electrons: NDArray, spots: Blemishes, full: NDArray, seen: NDArray) -> Planes:
-    """Counts of the 12-bit converter after bias subtraction, and WFPC2's own flags."""
-    counts, clipped = digitise(electrons, detector.gain, _WFPC2_LIMIT)
+def _wfpc2(
+    detector: Detector, electrons: NDArray, spots: Blemishes, full: NDArray, seen: NDArray, clip: bool
+) -> Planes:
+    """Counts of the 12-bit converter after bias subtraction, and WFPC2's own flags; its files hold no errors."""
+    counts, clipped = digitise(electrons, detector.gain, detector.limit / detector.gain if clip else np.inf)
     bits = np.zeros(electrons.shape, np.uint32)
     bits[clipped | full] |= int(Wfpc2Bit.AD_LIMIT)
     bits[seen] |= int(Wfpc2Bit.COSMIC_RAY)
     bits[spots.kinds != Kind.GOOD] |= int(Wfpc2Bit.CALIBRATION)
-    return Planes(counts, ccd_error(electrons, detector.read_noise) / np.float32(detector.gain), bits)
+    return Planes(counts, np.zeros_like(counts), bits)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from catalogs.cubes import EpsfCube, enclosed_sum
 from compute.campaign import Effects
 from compute.kernels.simulate import optics, pupil
-from compute.kernels.simulate.drawing import Table, by_phase
+from compute.kernels.simulate.drawing import RADIUS, Table, by_phase
 from compute.kernels.simulate.streams import stream
 from compute.stages.simulate.instruments import Detector, Instrument
 
@@ -19,6 +19,7 @@ OVERSAMPLING = 12
 HALF, CUBE_HALF = 13, 12.5  # pix: of the tables drawn from, of the cubes that tell truth
 WING, WING_OVERSAMPLING = 80, 4
 NORMALISATION = 5.0  # pix
+_CELLS = {"JWST": 256, "HST": 384}  # least cells across a pupil: cores are good to 0.3 %
 _FOCUS = 0.15  # loss of the core that the focus term is derived from
 _STATIC = {"JWST": 0.8, "HST": 0.45}  # share of the wavefront error that no low mode makes: segments, polish
 _DEFOCUS = pupil.MODES.index("defocus")
@@ -48,6 +49,15 @@ class TrueEpsf:
         """Mean share of flux in the pixel a star is centred on."""
         middle = self.values.shape[-1] // 2
         return float((self.values + focus * self.focus)[..., middle, middle].mean())
+
+    @property
+    def total(self) -> float:
+        """All light of a star, far wings included, over its flux."""
+        middle, cell = len(self.wing) // 2, round((RADIUS + 0.5) * WING_OVERSAMPLING)
+        inner = self.wing[middle - cell : middle + cell + 1, middle - cell : middle + cell + 1].sum()
+        half, near = self.values.shape[-1] // 2, round((RADIUS + 0.5) * OVERSAMPLING)
+        core = self.values.mean(axis=(0, 1))[half - near : half + near + 1, half - near : half + near + 1].sum()
+        return float((self.wing.sum() - inner) / WING_OVERSAMPLING**2 + core / OVERSAMPLING**2)
 
     def dataset(self, instrument: str, detector: str, filter_name: str) -> xr.Dataset:
         """The ePSF cube, as those the fitter uses but finer, with `focus` beside it."""
@@ -80,7 +90,17 @@ def build_epsf(instrument: Instrument, detector: Detector, filter_name: str, eff
     focus -= there / enclosed_sum(there, OVERSAMPLING, NORMALISATION)
     focus *= values[..., half, half].mean() / focus[half, half]
     fx, fy = ((places + 1) / 2 * (size - 1) for size in (detector.width, detector.height))
-    return TrueEpsf(values, focus, far.epsf() / norms.mean(), fx, fy)
+    return TrueEpsf(values, focus, _joined(far.epsf(), values), fx, fy)
+
+
+def _joined(wing: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Far wings scaled to go on where the mean of the fine tables ends."""
+    rings = []
+    for table, step in ((wing, WING_OVERSAMPLING), (values.mean(axis=(0, 1)), OVERSAMPLING)):
+        offsets = np.abs(np.arange(len(table)) - len(table) // 2) / step
+        ring = np.maximum(offsets[:, None], offsets[None, :])
+        rings.append(table[(ring >= RADIUS - 0.5) & (ring <= RADIUS + 0.5)].mean())
+    return wing * rings[1] / rings[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +133,10 @@ class _Optics:
         wavelengths, weights = optics.band(band.pivot * 1e-6, band.width * 1e-6, samples)
         width = pupil.JWST_WIDTH if instrument.telescope == "JWST" else pupil.HST_WIDTH
         # The pupil's cells must be fine enough for its images of order one to lie outside the grid.
-        n = max(128, 2 * int(np.ceil(1.1 * reach * detector.scale / 1e3 * width / (wavelengths[0] * _RADIAN))))
+        n = max(
+            _CELLS[instrument.telescope],
+            2 * int(np.ceil(1.1 * reach * detector.scale / 1e3 * width / (wavelengths[0] * _RADIAN))),
+        )
         if instrument.telescope == "JWST":
             made = pupil.jwst_pupil(n, alignment=filter_name in instrument.stops)
         else:

@@ -50,7 +50,7 @@ def draw_array(
     area = _area(setup, chip, array, corner)
     image, positions = collect_light(setup, sky, chip, array, corner, area)
     background = setup.sky * area
-    add_peaks(positions, image + background, array, corner, setup.detector.full_well)
+    add_peaks(positions, image + background, array, corner, setup.detector.saturation)
     planes = _expose(setup, array, image, background, corner)
     return _flat_fielded(setup, chip, array, corner, planes, area), positions
 

@@ -17,8 +17,7 @@ from compute.stages.simulate.setup import Setup, true_distortion
 def believed(setup: Setup) -> Pointing:
     """The pointing as headers have it: direction and roll from the guide star, the nominal scale."""
     exposure, detector = setup.exposure, setup.detector
-    ra, dec = offset(exposure.header_ra, exposure.header_dec, exposure.header_position_angle, detector)
-    angle = (exposure.header_position_angle + detector.turn) % 360.0
+    ra, dec, angle = offset(exposure.header_ra, exposure.header_dec, exposure.header_position_angle, detector)
     return replace(setup.pointing, ra=ra, dec=dec, position_angle=angle, scale=detector.scale)
 
 
@@ -64,7 +63,9 @@ def facts(all_setups: list[Setup]) -> FrameFacts:
         "gain": setup.detector.gain, "read_noise": setup.detector.read_noise,
     }  # fmt: skip
     if not setup.jwst:
-        return FrameFacts(**said, cte_corrected=setup.effects.cte == 0)
+        return FrameFacts(
+            **said, cte_corrected=setup.effects.cte == 0, photflam=setup.photflam, photplam=setup.band.pivot * 1e4
+        )
     ((_, array, corner),) = setup.windows()
     step = exposure.exptime / exposure.n_groups
     return FrameFacts(

@@ -35,8 +35,9 @@ class Array:
 class Detector:
     """A detector, or two that abut and share a pixel frame.
 
-    `scale` [mas/pix] at its middle; `v_x`, `v_y` [arcsec] and `turn` [deg] where it lies from the pointing and how it
-    is turned; `rows` kept of each array in the abutted frame; `fast`, `slow` readout axes of JWST arrays.
+    `scale` [mas/pix] at its middle; `full_well` of a pixel and `limit` of the converter [e]; `diffusion` [pix rms];
+    `v_x`, `v_y` [arcsec] and `turn` [deg] where it lies from the pointing and how it is turned; `gap` between its chips
+    [pix].
     """
 
     name: str
@@ -50,6 +51,12 @@ class Detector:
     v_y: float = 0.0
     turn: float = 0.0
     gap: float = 0.0
+    limit: float = np.inf
+
+    @property
+    def saturation(self) -> float:
+        """Charge that saturates a pixel [e]."""
+        return min(self.full_well, self.limit)
 
     @property
     def width(self) -> int:
@@ -143,7 +150,8 @@ _WFPC2 = {
     "F814W": Band(0.800, 0.149, 0.09),
 }  # fmt: skip
 
-_WF = {"scale": 99.6, "gain": 7.0, "read_noise": 5.3, "full_well": 90_000.0, "diffusion": 0.28}
+_WFPC2_LIMIT = 7.0 * (4095 - 340)  # e: the range of the 12-bit converter less the bias
+_WF = {"limit": _WFPC2_LIMIT, "scale": 99.6, "gain": 7.0, "read_noise": 5.3, "full_well": 90_000.0, "diffusion": 0.28}
 
 INSTRUMENTS = {
     "NIRISS": Instrument(
@@ -173,7 +181,8 @@ INSTRUMENTS = {
     "WFPC2": Instrument(
         "WFPC2", "HST", 4.0, 30e-9, 0.3, _WFPC2,
         {"WFPC2": (  # the faces of the pyramid meet at pixel (0, 0) of every chip
-            Detector("PC1", _square("PC1", 800), 45.5, 7.0, 5.2, 90_000.0, 0.28, v_x=18.0, v_y=18.0, turn=0.0),
+            Detector("PC1", _square("PC1", 800), 45.5, 7.0, 5.2, 90_000.0, 0.28, v_x=18.0, v_y=18.0,
+                     limit=_WFPC2_LIMIT),
             Detector("WF2", _square("WF2", 800), v_x=-38.0, v_y=38.0, turn=90.0, **_WF),
             Detector("WF3", _square("WF3", 800), v_x=-38.0, v_y=-38.0, turn=180.0, **_WF),
             Detector("WF4", _square("WF4", 800), v_x=38.0, v_y=-38.0, turn=270.0, **_WF),

@@ -13,7 +13,7 @@ from compute.stages.simulate.positions import Located, Pointing
 
 _STEP = 0.3  # pix between the points of a trail
 _FAINT = 0.5  # e per pixel below which wings are not drawn
-_LARGEST = 40  # pix, half width of the largest galaxy's stamp
+_LARGEST = 150  # pix, half width of the largest galaxy's stamp
 COMA_RADIUS = 6.0  # arcsec at which a coma has faded
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from catalogs.errors import PiazziError
 from catalogs.writers import hst_root, jwst_root
 from compute.campaign import Campaign, Observation
 from compute.kernels.simulate.motion import displaced
@@ -78,10 +79,11 @@ def _observation(campaign: Campaign, index: int, observation: Observation) -> li
         ra, dec = displaced(field.ra, field.dec, *(place + rng.normal(0, _REPEAT, 2)) * ARCSEC)
         true_angle = (angle + rng.normal(0, _REPEAT_ROLL)) % 360.0
         header_ra, header_dec = displaced(ra, dec, *miss)
+        swing = convergence(ra, dec, header_ra, header_dec)
         found.append(
             Exposure(
                 root, index, number, filter_name, mjd, exptime, groups, float(ra), float(dec), float(true_angle),
-                float(header_ra), float(header_dec), float((true_angle + turned) % 360.0),
+                float(header_ra), float(header_dec), float((true_angle + turned + swing) % 360.0),
                 float(rng.normal(0, effects.scale_drift)), -abs(float(rng.normal(0, _focus(effects.focus, band)))),
             )
         )  # fmt: skip
@@ -115,8 +117,10 @@ def _times(instrument: Instrument, band: Band, observation: Observation) -> tupl
         return 0, observation.exptime or instrument.exptime
     size = _size(instrument, observation)
     step = frame_time(size, size)
-    usual = round(observation.exptime / step) if observation.exptime else band.groups
-    groups = min(max(observation.groups or usual, 2), 255)
+    groups = observation.groups or (round(observation.exptime / step) if observation.exptime else band.groups)
+    if not 2 <= groups <= 255:
+        found = f"{observation.exptime} s are {groups} groups of {step:.3f} s"
+        raise PiazziError(f"simulate: exptime of program {observation.program}: {found}, expected 2 to 255")
     return groups, groups * step
 
 
@@ -137,6 +141,13 @@ def axes(position_angle: float) -> NDArray[np.float64]:
     """(2, 2) matrix from pixel offsets to east and north, for +y at `position_angle` [deg] and east on the left."""
     sin, cos = np.sin(np.radians(position_angle)), np.cos(np.radians(position_angle))
     return np.array([[-cos, sin], [sin, cos]])
+
+
+def convergence(ra: float, dec: float, other_ra: float, other_dec: float) -> float:
+    """By how much a direction's position angle grows from one point of the sky to another nearby [deg]."""
+    half = np.radians(np.remainder(other_ra - ra + 180.0, 360.0) - 180.0) / 2
+    rise, fall = np.radians((dec + other_dec) / 2), np.radians((dec - other_dec) / 2)
+    return float(np.degrees(2 * np.arctan2(np.sin(rise) * np.sin(half), np.cos(fall) * np.cos(half))))
 
 
 def half_width(campaign: Campaign, name: str) -> float:

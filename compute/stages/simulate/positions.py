@@ -14,7 +14,7 @@ from compute.kernels.simulate.projection import tangent
 from compute.kernels.simulate.readout import delay
 from compute.stages.simulate.instruments import Array, Detector, Instrument
 from compute.stages.simulate.observer import AU, observer
-from compute.stages.simulate.plan import ARCSEC, Exposure, axes
+from compute.stages.simulate.plan import ARCSEC, Exposure, axes, convergence
 
 LIGHT = 299_792.458  # km/s
 MAS = ARCSEC / 1e3
@@ -68,18 +68,19 @@ def point(exposure: Exposure, instrument: Instrument, detector: Detector, observ
     """The pointing of one detector: its offset in the focal plane, velocity aberration, drift."""
     mjd_mid = exposure.mjd_start + exposure.exptime / 172_800
     position, velocity = observer(instrument.telescope, mjd_mid)
-    ra, dec = offset(exposure.ra, exposure.dec, exposure.position_angle, detector)
+    ra, dec, angle = offset(exposure.ra, exposure.dec, exposure.position_angle, detector)
     return Pointing(
-        ra, dec, (exposure.position_angle + detector.turn) % 360.0, detector.scale * (1 + exposure.drift),
+        ra, dec, angle, detector.scale * (1 + exposure.drift),
         aberration(ra, dec, velocity), mjd_mid, position, velocity, detector.middle, observation.track,
     )  # fmt: skip
 
 
-def offset(ra: float, dec: float, position_angle: float, detector: Detector) -> tuple[float, float]:
-    """Sky position of a detector's middle for a pointing."""
+def offset(ra: float, dec: float, position_angle: float, detector: Detector) -> tuple[float, float, float]:
+    """Sky position of a detector's middle for a pointing, and the position angle of its +y there [deg]."""
     east, north = axes(position_angle) @ np.array([detector.v_x, detector.v_y]) * ARCSEC
     found = displaced(ra, dec, east, north)
-    return float(found[0]), float(found[1])
+    there = float(found[0]), float(found[1])
+    return *there, (position_angle + detector.turn + convergence(ra, dec, *there)) % 360.0
 
 
 def aberration(ra: float, dec: float, velocity: NDArray[np.float64]) -> float:

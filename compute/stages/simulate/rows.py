@@ -33,22 +33,21 @@ def source_rows(
         late = (where.mjd[on] - setup.pointing.mjd_mid) * 86400 * MAS
         ra, dec = displaced(ra, dec, *(late * rate for rate in setup.observation.track))
     return pd.DataFrame({
-        "star_id": ids[on], "kind": kind, "x": where.x[on], "y": where.y[on], "x_gdc": where.x_gdc[on],
+        "exposure": setup.exposure.root, "star_id": ids[on], "kind": kind,
+        "x": where.x[on], "y": where.y[on], "x_gdc": where.x_gdc[on],
         "y_gdc": where.y_gdc[on], "ra": ra, "dec": dec, "flux": electrons[on] * setup.electron / area[j, i],
         "electrons": electrons[on], "mag_ab": mags[on], "mjd": where.mjd[on], "trail_x": where.trail[0, on],
         "trail_y": where.trail[1, on],
     })  # fmt: skip
 
 
-def add_peaks(
-    positions: pd.DataFrame, expected: NDArray, array: Array, corner: tuple[int, int], full_well: float
-) -> None:
-    """Brightest noiseless pixel of the 3x3 around each source, and whether it is beyond full well."""
+def add_peaks(positions: pd.DataFrame, expected: NDArray, array: Array, corner: tuple[int, int], most: float) -> None:
+    """Brightest noiseless pixel of the 3x3 around each source, and whether it is more than `most` [e]."""
     x = np.clip(np.rint(positions["x"].to_numpy() - corner[0]).astype(int), 1, array.n_x - 2)
     y = np.clip(np.rint(positions["y"].to_numpy() - corner[1] - array.y).astype(int), 1, array.n_y - 2)
     peak = np.max([expected[y + b, x + a] for b in (-1, 0, 1) for a in (-1, 0, 1)], axis=0)
     positions["peak"] = np.maximum(peak, 0.0)
-    positions["saturated"] = peak > full_well
+    positions["saturated"] = peak > most
 
 
 def finished(setup: Setup, positions: pd.DataFrame, path: str) -> Truth:
@@ -70,7 +69,10 @@ def _pointing(setup: Setup, positions: pd.DataFrame, path: str) -> pd.DataFrame:
         "header_ra": told.ra, "header_dec": told.dec, "header_position_angle": told.position_angle,
         "focus": exposure.focus, "core_fraction": setup.epsf.core(exposure.focus), "zero_point": setup.zero_point,
         "gain": 1 / setup.electron, "sky": setup.sky, "observer_x": pointing.observer[0],
-        "observer_y": pointing.observer[1], "observer_z": pointing.observer[2], "n_stars": len(stars),
+        "observer_y": pointing.observer[1], "observer_z": pointing.observer[2],
+        "track_east": setup.observation.track[0],
+        "track_north": setup.observation.track[1],
+        "total": setup.epsf.total, "n_stars": len(stars),
         "n_saturated": int(stars["saturated"].sum()),
     }  # fmt: skip
     return POINTINGS.conform(pd.DataFrame([row]))

@@ -15,6 +15,7 @@ from compute.stages.simulate.plan import Exposure, start
 from compute.stages.simulate.positions import MAS, Pointing, point
 
 AB_ZERO = 3631.0  # Jy
+_LIGHT = 2.998e18  # Angstrom/s
 _WARM = 3.6  # micron at which it equals the zodiacal light
 
 
@@ -65,6 +66,12 @@ class Setup:
         """MJy/sr for one DN/s in a pixel: a flux of 1 MJy/sr x pix has the AB magnitude that its Jy tell."""
         jansky = 1e6 * self.pixar_sr
         return self.detector.gain / float(self.instrument.electrons(self.band, -2.5 * np.log10(jansky / AB_ZERO)))
+
+    @property
+    def photflam(self) -> float:
+        """Flux density of one count a second of a CCD [erg/s/cm2/Angstrom]."""
+        jansky = AB_ZERO / float(self.instrument.electrons(self.band, 0.0)) / self.electron
+        return jansky * 1e-23 * _LIGHT / (self.band.pivot * 1e4) ** 2
 
     @property
     def zero_point(self) -> float:

@@ -34,7 +34,7 @@ def simulate_measurements(
     for setup in setups(campaign, exposure, epsfs):
         positions = pd.concat([_stars(setup, sky, *window) for window in setup.windows()], ignore_index=True)
         positions["peak"] = positions["electrons"] * setup.epsf.core(exposure.focus) + setup.sky
-        positions["saturated"] = positions["peak"] > setup.detector.full_well
+        positions["saturated"] = positions["peak"] > setup.detector.saturation
         measured = _measure(setup, positions)
         found.append((finished(setup, positions, ""), measured, _exposure_row(setup, measured)))
     return found

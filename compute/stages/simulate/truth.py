@@ -25,6 +25,8 @@ from compute.stages.simulate.sky import Sky, draw_sky
 
 FRAMES, WORK = "frames", ".work"
 POINTINGS_FILE, REFERENCE_FILE, GAIA_FILE = "truth/pointings.parquet", "reference_catalog.parquet", "gaia.parquet"
+# What a campaign leaves in its folder, and nobody else may be sorry to lose.
+ENTRIES = (FRAMES, "truth", WORK, REFERENCE_FILE, GAIA_FILE, "recipe.toml")
 Camera = tuple[str, str, str]  # instrument, detector, filter
 
 
@@ -180,7 +182,7 @@ def write_recipe(store: Store, campaign: Campaign) -> None:
     patterns |= {"*_c0m.fits" for each in campaign.observations if each.instrument == "WFPC2"}
     lines = [
         'catalog = "catalog"',
-        f'field = "{campaign.fields[0].name}"',
+        *([f"field = {json.dumps(campaign.fields[0].name)}"] if len(campaign.fields) == 1 else []),
         'stages = ["ingest", "measure"]',
         "[exposures]",
         f"files = {json.dumps([f'{FRAMES}/{pattern}' for pattern in sorted(patterns)])}",
