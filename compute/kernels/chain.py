@@ -4,19 +4,21 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
 
 from compute.kernels import columns, detect, starfit
-from compute.kernels.render import draw_stars
-from compute.kernels.sky import annulus_sky, sky_map
+from compute.kernels.render import draw_stars, take_away
+from compute.kernels.sky import annulus_sky, sky_mesh
 from compute.kernels.spline import coefficients, evaluate, taps
+from compute.kernels.threads import each
 
 _CORE_HALF = 6  # saturated stars are fitted on 13x13 pixels: their wings are all that is left of them
 _CORE_SKY = (9.0, 12.0)  # [pix]
 _LEFT_OVER = 0.15  # share of a star's light that its subtraction may leave in a pixel
 _APART = 2.0  # [pix] a source nearer to a fitted one than this is a piece of it
-_CLEAR = 2.5  # [pix] peaks this near a saturated pixel belong to its star
+_BLOCK = 64  # [pix] rows searched at a time
+
+_LOST, _NEAREST = 0.1, 5  # of the noise of a pixel below which a star is not drawn on; least reach [pix]
 
 
 class Frame(NamedTuple):
@@ -71,29 +73,37 @@ class Fits(NamedTuple):
     drawn: NDArray[np.float32]
 
 
-def find(frame: Frame, model: Model, threshold: float, isolation: float, sharpness: float) -> Sources:
+def find(frame: Frame, model: Model, threshold: float, isolation: float, sharpness: float, threads: int = 1) -> Sources:
     """Stars above `threshold` sigma that are the highest within `isolation` pix and no sharper than the ePSF allows.
 
     `sharpness` places the cut between the sharpest star there can be (0) and a lone pixel (1); a peak must be beyond
-    it by two standard errors to be dropped.
+    it by two standard errors to be dropped. The result does not depend on `threads`.
     """
-    x, y = _peaks(frame, model, threshold, isolation, sharpness)
+    x, y = _peaks(frame, model, threshold, isolation, sharpness, threads)
     cores = detect.saturated_cores(frame.mask == columns.SATURATED)
     n = np.concatenate([np.zeros(x.size, np.int64), cores[2]])
     return Sources(np.concatenate([x, cores[0]]), np.concatenate([y, cores[1]]), n)
 
 
 def find_hidden(
-    frame: Frame, model: Model, sources: Sources, fits: Fits, threshold: float, isolation: float, sharpness: float
+    frame: Frame,
+    model: Model,
+    sources: Sources,
+    fits: Fits,
+    threshold: float,
+    isolation: float,
+    sharpness: float,
+    threads: int = 1,
 ) -> Sources:
     """Fitted sources where they now stand, and those that show once these are taken away.
 
     What a wrong ePSF leaves of a bright star is no star: a seventh of the model counts as noise, nothing within 2 pix
     of a known source is new, and what is new must stand twice as far above its noise, halos being uneven.
     """
-    left = frame.image - fits.drawn
-    noise = frame.floor + frame.poisson * fits.drawn + (_LEFT_OVER * fits.drawn) ** 2
-    x, y = _peaks(Frame(left, frame.mask, frame.poisson, noise), model, 2.0 * threshold, isolation, sharpness)
+    left, noise = np.empty_like(frame.image), np.empty_like(frame.image)
+    take_away(frame.image, fits.drawn, frame.poisson, frame.floor, _LEFT_OVER, left, noise)
+    hidden = Frame(left, frame.mask, frame.poisson, noise)
+    x, y = _peaks(hidden, model, 2.0 * threshold, isolation, sharpness, threads)
     known = fits.rows[:, (columns.X, columns.Y)]
     new = cKDTree(known).query(np.column_stack([x, y]), distance_upper_bound=_APART)[0] > _APART
     return Sources(
@@ -103,42 +113,31 @@ def find_hidden(
     )
 
 
-def _peaks(frame: Frame, model: Model, threshold: float, isolation: float, sharpness: float) -> tuple[NDArray, NDArray]:
-    """Positions of significant peaks that are not sharper than stars and not beside saturated pixels."""
+def _peaks(
+    frame: Frame, model: Model, threshold: float, isolation: float, sharpness: float, threads: int
+) -> tuple[NDArray, NDArray]:
+    """Positions of significant peaks that are not sharper than stars and not beside saturated pixels.
+
+    Rows are searched in blocks that stay in a core's cache; blocks know nothing of one another nor of threads.
+    """
     ny, nx = frame.image.shape
-    sky = sky_map(frame.image, frame.mask)
     grid = np.arange(-2.0, 3.0)
     phases = np.arange(-0.375, 0.5, 0.25)
     offsets = np.stack(np.broadcast_arrays(*np.ix_(phases, phases, grid, grid)))
     middle = (nx - 1) / 2, (ny - 1) / 2
-    template = model.at(*middle, offsets[1] + offsets[3], offsets[0] + offsets[2]).mean((0, 1))
-    ratio = np.empty_like(frame.image)
-    detect.significance(frame.image, sky, *frame[1:], template, ratio)
-    x, y = np.empty(ny * nx // 4, np.int64), np.empty(ny * nx // 4, np.int64)
-    n = detect.peaks(ratio, threshold, isolation, 1, x, y)
-    x, y = x[:n], y[:n]
-    value, error = np.empty(n), np.empty(n)
-    detect.sharpness(frame.image, sky, *frame[1:], x, y, value, error)
+    template = model.at(*middle, offsets[1] + offsets[3], offsets[0] + offsets[2]).mean((0, 1)).astype(np.float32)
     centred = model.at(*middle, grid[None, 1:4] + 0 * grid[1:4, None], grid[1:4, None] + 0 * grid[None, 1:4])
     sharpest = centred.max() / centred.sum()
-    keep = ~(value - 2.0 * error > sharpest + sharpness * (1.0 - sharpest))
-    saturated = frame.mask == columns.SATURATED
-    if saturated.any():
-        keep &= distance_transform_edt(~saturated)[y, x] > _CLEAR
-    return _refine(ratio, x[keep], y[keep])
+    limit, near = sharpest + sharpness * (1.0 - sharpest), detect.disc(isolation)
+    level = sky_mesh(frame.image, frame.mask, threads)
 
+    def search(block: int) -> tuple[NDArray, NDArray]:
+        start = block * _BLOCK
+        return detect.search(*frame, level, template, threshold, near, limit, start, min(start + _BLOCK, ny))
 
-def _refine(ratio, x, y):
-    """Vertex of the parabola through each peak and its two neighbours along either axis, at most half a pixel away."""
-    ny, nx = ratio.shape
-    out = []
-    for peak, dx, dy in ((x, 1, 0), (y, 0, 1)):
-        before = ratio[np.maximum(y - dy, 0), np.maximum(x - dx, 0)]
-        after = ratio[np.minimum(y + dy, ny - 1), np.minimum(x + dx, nx - 1)]
-        bend = 2.0 * ratio[y, x] - before - after
-        with np.errstate(divide="ignore", invalid="ignore"):
-            out.append(peak + np.where(bend > 0, np.clip(0.5 * (after - before) / bend, -0.5, 0.5), 0.0))
-    return out[0], out[1]
+    found = each(search, -(-ny // _BLOCK), threads)
+    x, y = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return x, y
 
 
 def fit_rounds(
@@ -182,7 +181,26 @@ def fit_rounds(
 
 
 def draw(frame: Frame, model: Model, x: NDArray, y: NDArray, flux: NDArray) -> NDArray[np.float32]:
-    """All stars of positive flux as one float32 image like the frame's."""
+    """All stars of positive flux as one float32 image like the frame's, each out to where it is lost in the noise."""
     drawn = np.zeros_like(frame.image)
-    draw_stars(drawn, x, y, flux, *model, model.radius)
+    fall = _fall(model, frame.image.shape)
+    quiet = _LOST * np.sqrt(np.nanmedian(frame.floor[:: max(frame.floor.shape[0] // 64, 1)]))
+    bright = np.nan_to_num(flux, posinf=0.0)
+    reach = np.clip(np.searchsorted(-fall, -quiet / np.maximum(bright, 1e-30), side="right"), _NEAREST, model.radius)
+    # Stars between the same fiducials follow each other: their tables stay in the cache.
+    order = np.lexsort((np.searchsorted(model.fx, x), np.searchsorted(model.fy, y)))
+    # The image is float32 too, and reading the tables is what takes the time.
+    light = model._replace(coef=model.coef.astype(np.float32))
+    draw_stars(drawn, x[order], y[order], flux[order], *light, reach[order])
     return drawn
+
+
+def _fall(model: Model, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Largest share of a star's flux in any pixel at or beyond each whole distance along an axis [0 ... radius]."""
+    n = model.radius
+    offsets = np.arange(-n, n + 1.0)
+    dx, dy = (grid.astype(float) for grid in np.meshgrid(offsets, offsets))
+    values = np.abs(model.at((shape[1] - 1) / 2, (shape[0] - 1) / 2, dx, dy))
+    most = np.zeros(n + 1)
+    np.maximum.at(most, np.maximum(np.abs(dx), np.abs(dy)).astype(int).ravel(), values.ravel())
+    return np.maximum.accumulate(most[::-1])[::-1]

@@ -1,4 +1,4 @@
-"""Drawing fitted stars: the model image that neighbours are taken away with."""
+"""Drawing fitted stars, and taking them away."""
 
 import numpy as np
 
@@ -7,23 +7,38 @@ from compute.kernels.spline import basis, cell
 
 
 @jit
-def draw_stars(model, x, y, flux, coef, fx, fy, oversampling, taps, radius):
-    """Add every star with positive, finite flux to `model` (n_y, n_x) float32, out to `radius` pix (a square).
+def take_away(image, drawn, poisson, floor, left_over, left, noise):
+    """Fill `left` with the image without the stars `drawn`, `noise` with the variance to search it at.
+
+    That is the floor, the stars' photons, and the share `left_over` of their light that may be left of them, squared.
+    """
+    share = np.float32(left_over)
+    for j in range(image.shape[0]):
+        for i in range(image.shape[1]):
+            star = drawn[j, i]
+            left[j, i] = image[j, i] - star
+            noise[j, i] = floor[j, i] + poisson[j, i] * star + (share * star) * (share * star)
+
+
+@jit
+def draw_stars(model, x, y, flux, coef, fx, fy, oversampling, taps, reaches):
+    """Add every star with positive, finite flux to `model` (n_y, n_x) float32, out to `reaches` (N,) pix (a square).
 
     Parameters as in :func:`compute.kernels.starfit.fit_stars`. Stars are added in order: the sum is reproducible.
     """
     ny, nx = model.shape
     n, m = coef.shape[3], len(taps)
     centre, before = (n - 1) // 2, m // 2 - 1
-    reach = min(radius, (centre - m // 2 - oversampling) // oversampling)
-    side = 2 * reach + 1
+    most = (centre - m // 2 - oversampling) // oversampling
     wx, wy, skip = np.empty(m), np.empty(m), np.empty(m)
-    size = oversampling * (side - 1) + m
-    row = np.empty(size)
+    row = np.empty(2 * oversampling * most + m)
     for s in range(x.size):
         # Comparisons, not isfinite of a sum: reassociation lets the compiler take sums apart.
         if not (0.0 < flux[s] < np.inf and abs(x[s]) < np.inf and abs(y[s]) < np.inf):
             continue
+        reach = min(reaches[s], most)
+        side = 2 * reach + 1
+        size = oversampling * (side - 1) + m
         xc, yc = int(np.round(x[s])), int(np.round(y[s]))
         u, v = (xc - reach - x[s]) * oversampling + centre, (yc - reach - y[s]) * oversampling + centre
         i0, j0 = int(np.floor(u)), int(np.floor(v))

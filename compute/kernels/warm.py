@@ -4,6 +4,7 @@ import numpy as np
 
 from compute.kernels.chain import Frame, Model, find, find_hidden, fit_rounds
 from compute.kernels.epsf import average_residuals, gaussian_table
+from compute.kernels.groups import refit_groups
 
 
 def warm() -> None:
@@ -23,6 +24,7 @@ def warm() -> None:
             frame, model, sources, rounds=1, half=2, taper=(0.0, 0.0), template_error=0.0, max_iterations=3,
             annulus=(4.0, 7.0),
         )  # fmt: skip
+        refit_groups(frame, model, sources, fits, half=2, taper=(0.0, 0.0), template_error=0.0, max_iterations=3)
         find_hidden(frame, model, sources, fits, 5.0, 2.5, 0.5)  # searches an image of its own, which is writable
     one, mean, count = np.ones(1), np.zeros((1, 101, 101)), np.zeros((1, 101, 101))
     average_residuals(

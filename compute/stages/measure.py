@@ -16,6 +16,7 @@ from compute.kernels import columns
 from compute.kernels.chain import Fits, Frame, Model, Sources, find, find_hidden, fit_rounds
 from compute.kernels.classify import shapes
 from compute.kernels.columns import COLUMNS
+from compute.kernels.groups import refit_groups
 from compute.settings import MeasureSettings
 from compute.stages.frames import frame_of, model_of, star_times
 
@@ -24,6 +25,7 @@ _STATE_FLAGS = (
     (columns.BAD_CORE, Flag.BAD_CORE),
     (columns.HAS_BAD, Flag.BAD_PIXELS),
     (columns.AT_EDGE, Flag.EDGE),
+    (columns.GROUPED, Flag.GROUP_FIT),
 )
 _OWED = 0.1  # neighbours' share of the fitted light above which a star is flagged
 
@@ -58,6 +60,16 @@ def measure(exposure: Exposure, cube: EpsfCube, settings: MeasureSettings) -> Me
         if sources.x.size == n:
             break
         fits = _fit(frame, model, sources, settings)
+    sources, fits = refit_groups(
+        frame,
+        model,
+        sources,
+        fits,
+        half=settings.window // 2,
+        taper=_taper(settings),
+        template_error=settings.template_error,
+        max_iterations=settings.max_iterations,
+    )
     sources, fits = _significant(sources, fits, settings.threshold)
     if sources.x.size == 0:
         raise UnusableError(place, "no stars", f"one fitted above {settings.threshold} sigma")
@@ -76,18 +88,22 @@ def measure(exposure: Exposure, cube: EpsfCube, settings: MeasureSettings) -> Me
 
 
 def _fit(frame: Frame, model: Model, sources: Sources, settings: MeasureSettings) -> Fits:
-    tapered = settings.aperture == "tapered"
     return fit_rounds(
         frame,
         model,
         sources,
         rounds=settings.rounds,
         half=settings.window // 2,
-        taper=(settings.taper_inner, settings.taper_outer) if tapered else (0.0, 0.0),
+        taper=_taper(settings),
         template_error=settings.template_error,
         max_iterations=settings.max_iterations,
         annulus=(settings.sky_inner, settings.sky_outer),
     )
+
+
+def _taper(settings: MeasureSettings) -> tuple[float, float]:
+    """Radii of the tapered aperture [pix]; zeros for the whole window."""
+    return (settings.taper_inner, settings.taper_outer) if settings.aperture == "tapered" else (0.0, 0.0)
 
 
 def _significant(sources: Sources, fits: Fits, threshold: float) -> tuple[Sources, Fits]:

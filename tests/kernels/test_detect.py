@@ -12,20 +12,20 @@ from tests.kernels.fitting import EPSF, frame, full, model_of
 from tests.strategies import steady
 
 GRID = np.arange(-2.0, 3.0)
-TEMPLATE = EPSF(*np.broadcast_arrays(GRID, GRID[:, None]))
+TEMPLATE = EPSF(*np.broadcast_arrays(GRID, GRID[:, None])).astype(np.float32)
 SKY, READ_NOISE = 100.0, 5.0
 MODEL = model_of()
 
 
 def significance(image, mask=None):
     maps, ratio = frame(image, mask, 1.0, READ_NOISE**2), np.empty(image.shape, np.float32)
-    detect.significance(maps.image, full(SKY, image.shape), *maps[1:], TEMPLATE, ratio)
+    detect.significance(*maps, full(SKY, (16, 16)), TEMPLATE, 0, ratio)
     return ratio
 
 
 def peaks(ratio, threshold=5.0, isolation=2.5):
     x, y = np.empty(ratio.size, np.int64), np.empty(ratio.size, np.int64)
-    n = detect.peaks(full(ratio, ratio.shape), threshold, isolation, 1, x, y)
+    n = detect.peaks(full(ratio, ratio.shape), threshold, detect.disc(isolation), 0, len(ratio), x, y)
     return list(zip(x[:n].tolist(), y[:n].tolist(), strict=True))
 
 
@@ -151,3 +151,44 @@ def test_find__pieces_of_a_bleed_are_not_found_beside_its_star():
     assert (sources.n_saturated > 0).sum() == 1
     near_column = (abs(sources.x - 50) <= 2) & (sources.n_saturated == 0)
     assert not near_column.any()
+
+
+def test_find__does_not_depend_on_threads_nor_blocks():
+    shape = (200, 150)
+    rng = np.random.default_rng(6)
+    x, y = scatter(150, shape, 6.0, rng)
+    image = rng.poisson(render(shape, x, y, np.full(x.size, 2e3), EPSF) + SKY) + rng.normal(0.0, READ_NOISE, shape)
+    maps = frame(image, None, 1.0, READ_NOISE**2)
+    one, three = (find(maps, MODEL, 5.0, 2.5, 0.5, threads=n) for n in (1, 3))
+    np.testing.assert_array_equal(one.x, three.x)
+    np.testing.assert_array_equal(one.y, three.y)
+    # Blocks of 64 rows end at rows 64, 128 and 192: nothing is found twice or lost there.
+    assert one.x.size == x.size
+    assert np.hypot(one.x[:, None] - x, one.y[:, None] - y).min(axis=0).max() < 0.5
+
+
+@pytest.mark.parametrize(("first", "rows"), [(0, 40), (0, 1), (7, 9), (38, 2)])
+def test_significance__part_of_a_frame_is_as_of_the_whole(first, rows):
+    image = np.random.default_rng(7).normal(SKY, 10.0, (40, 1100))
+    maps, level = frame(image, None, 1.0, READ_NOISE**2), full(SKY, (2, 35))
+    out = np.empty((rows, 1100), np.float32)
+    detect.significance(*maps, level, TEMPLATE, first, out)
+    residual, weight = (np.pad(a, 2) for a in (image - SKY, np.full(image.shape, 1.0 / (SKY + READ_NOISE**2))))
+    boxes = [(b, a, slice(b, b + 40), slice(a, a + 1100)) for b in range(5) for a in range(5)]
+    top = sum(TEMPLATE[b, a] * (residual * weight)[j, i] for b, a, j, i in boxes)
+    bottom = sum(TEMPLATE[b, a] ** 2 * weight[j, i] for b, a, j, i in boxes)
+    # Single precision: 25 terms of size 1.
+    np.testing.assert_allclose(out, (top / np.sqrt(bottom))[first : first + rows], atol=2e-5)
+
+
+def test_find__peaks_within_two_and_a_half_pixels_of_saturation_belong_to_it():
+    mask = np.zeros((60, 60), np.uint8)
+    mask[30, 30] = 2
+    image = np.full(mask.shape, SKY)
+    for x, y in ((32.0, 31.0), (33.0, 29.0 + 8.0), (32.0, 20.0)):
+        image += render(mask.shape, x, y, 3000.0, EPSF)
+    sources = found(image, mask)
+    apart = np.hypot(sources.x - 30.0, sources.y - 30.0)[sources.n_saturated == 0]
+    assert sources.n_saturated.sum() == 1
+    assert apart.size == 2
+    assert apart.min() > 2.5

@@ -11,7 +11,7 @@ FIELD = model_of(type(EPSF)(tilt=0.2, span=60.0), fx=(0.0, 30.0, 59.0), fy=(0.0,
 
 
 def drawn(model, x, y, flux):
-    return draw(frame(np.zeros(SHAPE)), model, *(np.array(a, float) for a in (x, y, flux)))
+    return draw(frame(np.zeros(SHAPE), floor=0.0), model, *(np.array(a, float) for a in (x, y, flux)))
 
 
 @pytest.mark.parametrize("order", [3, 5])
@@ -49,3 +49,14 @@ def test_draw__holds_the_flux_of_a_centred_star():
     j, i = np.mgrid[: SHAPE[0], : SHAPE[1]]
     # Unit sum within 5 pix by convention.
     assert image[np.hypot(i - 30, j - 24) <= 5.0].sum() == pytest.approx(1e4, rel=1e-5)
+
+
+def test_draw__ends_faint_stars_where_they_are_lost_in_the_noise():
+    whole = drawn(FIELD, [30.3], [24.2], [300.0])
+    cut = draw(frame(np.zeros(SHAPE), floor=100.0), FIELD, np.array([30.3]), np.array([24.2]), np.array([300.0]))
+    left = np.abs(whole - cut)
+    # A tenth of the noise of a pixel, 10, and nothing within 5 pix.
+    assert 0.0 < left.max() < 1.0
+    assert left[20:29, 26:35].max() == 0.0
+    bright = draw(frame(np.zeros(SHAPE), floor=100.0), FIELD, np.array([30.3]), np.array([24.2]), np.array([1e7]))
+    np.testing.assert_array_equal(bright, drawn(FIELD, [30.3], [24.2], [1e7]))
