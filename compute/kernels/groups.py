@@ -63,7 +63,8 @@ def refit_groups(
     out[:, columns.STATE] += columns.GROUPED
     rows[member[done]] = out[done]
     lost = member[~done & np.isfinite(chi2[group, 0])]
-    rows[lost, columns.STATE] = np.nan_to_num(rows[lost, columns.STATE]).astype(int) & ~columns.CONVERGED | columns.GROUPED
+    state = np.nan_to_num(rows[lost, columns.STATE]).astype(int)
+    rows[lost, columns.STATE] = state & ~columns.CONVERGED | columns.GROUPED
     poor = ~(rows[n:, columns.FLUX] > _SIGNIFICANT * np.sqrt(rows[n:, columns.VAR_FLUX]))
     poor |= ~np.isin(np.arange(n, len(rows)), member[done]) | ~np.isin(split_star, member[done])
     rows[split_star[poor]] = alone[split_star[poor]]
