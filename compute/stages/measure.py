@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
+from scipy.spatial import cKDTree
 
 from catalogs.cubes import EpsfCube
 from catalogs.errors import UnusableError
@@ -27,6 +27,7 @@ _STATE_FLAGS = (
     (columns.AT_EDGE, Flag.EDGE),
     (columns.GROUPED, Flag.GROUP_FIT),
 )
+_NEAR = 5.0  # pix from a saturated pixel within which a source is a piece of it
 _OWED = 0.1  # neighbours' share of the fitted light above which a star is flagged
 
 
@@ -141,10 +142,9 @@ def _near_saturated(exposure: Exposure, x: NDArray, y: NDArray) -> NDArray[np.bo
     """Sources within a few pixels of a saturated pixel: pieces of bleeds and cores rather than stars."""
     if not exposure.saturated.any():
         return np.zeros(x.size, bool)
-    distance = distance_transform_edt(~exposure.saturated)
-    j = np.clip(np.round(y).astype(int), 0, distance.shape[0] - 1)
-    i = np.clip(np.round(x).astype(int), 0, distance.shape[1] - 1)
-    return distance[j, i] <= 5.0
+    pixels = np.column_stack([np.round(y), np.round(x)])
+    full = cKDTree(np.argwhere(exposure.saturated))
+    return full.query(pixels, distance_upper_bound=_NEAR + 1e-9)[0] <= _NEAR
 
 
 def _table(exposure: Exposure, fits: Fits, flags: NDArray[np.uint32]) -> pd.DataFrame:

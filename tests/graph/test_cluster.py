@@ -16,7 +16,7 @@ from distributed import Client, LocalCluster
 from catalogs import open_catalog
 from catalogs.errors import PiazziError
 from compute.graph.apply import apply
-from compute.graph.client import WarmKernels, connect
+from compute.graph.client import MEASURING, WarmKernels, connect
 from compute.settings import EpsfSettings, MeasureSettings
 from tests.graph.running import enter, tables, write_fields
 
@@ -191,7 +191,7 @@ def test_connect__a_running_scheduler_by_address_and_by_file(start, running, fra
         client.wait_for_workers(2)
         plugins = client.run(lambda dask_worker: sorted(dask_worker.plugins))
     assert len(plugins) == 2
-    assert all(WarmKernels.name in names for names in plugins.values())
+    assert all(WarmKernels(MEASURING).name in names for names in plugins.values())
 
 
 def test_connect__nobody_answers(tmp_path):
