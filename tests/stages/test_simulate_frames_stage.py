@@ -50,7 +50,7 @@ def test_noise__pulls_against_err_have_unit_rms(tmp_path, instrument, detector, 
     drawn = Drawn(tmp_path, campaign(effects=noise, instrument=instrument, detector=detector, filters=[filter_name],
                                      size=size))  # fmt: skip
     (exposure,) = read_exposures(str(drawn.files[0]))
-    truth = np.concatenate(expected(drawn))
+    truth = np.concatenate([plane[:2048] for plane in expected(drawn)])  # the abutted frame leaves out UVIS's last rows
     pulls = ((exposure.data - truth) / exposure.error)[exposure.good]
     # 810 000 pixels: the rms is good to 0.0008, its bound is 0.01; the mean to 0.0011.
     assert pulls.std() == pytest.approx(1.0, abs=0.01)
