@@ -70,7 +70,7 @@ def ingest(
     report.rejected = [{name: row[name] for name in ("exposure", "path", "reason")} for row in refused]
     catalog.write_exposures(rows)
     _retire(catalog, old, rows)
-    _record(catalog, "ingest", {"inputs": _inputs(rows), "versions": _versions()})
+    _record(catalog, "ingest", {"inputs": _inputs(rows), "versions": versions()})
     journal.clear()
     return report
 
@@ -134,7 +134,7 @@ def measure(
     entry = {
         "settings": settings.model_dump(mode="json"),
         "epsf": [library._asdict() for library in libraries] or "built from each exposure",
-        "versions": _versions(),
+        "versions": versions(),
     }
     entries = {**catalog.manifest.provenance.get("measure", {}), digest: entry}
     groups = {name: part for name, part in published.groupby("measured_with") if name in entries}
@@ -176,7 +176,8 @@ def _inputs(rows: pd.DataFrame) -> str:
     return hashlib.sha256(json.dumps(names).encode()).hexdigest()
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Versions of piazzi and of the libraries that results depend on."""
     return {name: version(name) for name in ("piazzi", *_LIBRARIES)}
 
 

@@ -14,7 +14,7 @@ from catalogs.store import Store
 from catalogs.tables import EXPOSURES, MEASUREMENTS
 from compute.campaign import Campaign
 from compute.graph.apply import Progress, apply
-from compute.graph.pipeline import Report, _versions
+from compute.graph.pipeline import Report, versions
 from compute.stages.simulate import truth
 from compute.stages.simulate.frames import simulate_frame
 from compute.stages.simulate.plan import Exposure, plan
@@ -89,7 +89,7 @@ def _claim(store: Store, campaign: Campaign, tables: bool, fresh: bool) -> None:
                 store.remove(entry)
     elif there:
         raise PiazziError(f"{store.url}: found {there[0]}, expected an empty folder")
-    text = {"campaign": campaign.model_dump(mode="json"), "tables": tables, "digest": digest, "versions": _versions()}
+    text = {"campaign": campaign.model_dump(mode="json"), "tables": tables, "digest": digest, "versions": versions()}
     store.commit(_DESCRIPTION, lambda sink: sink.write((json.dumps(text, indent=2, sort_keys=True) + "\n").encode()))
 
 

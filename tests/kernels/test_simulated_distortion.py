@@ -119,3 +119,10 @@ def test_area_map__is_the_determinant(shape, chip, corner):
     expected = np.linalg.det(np.moveaxis(jacobian(TRUTH, x, y, chip), (0, 1), (-2, -1)))
     assert np.ptp(expected) > 1e-3
     assert found == pytest.approx(expected, abs=5e-6)  # lines over a sixty-fourth of an array
+
+
+def test_forward__of_no_position_is_none():
+    x, y = np.array([np.nan, 10.0, np.inf, 10.0]), np.array([10.0, np.nan, 10.0, 10.0])
+    found = np.array(forward(TRUTH, x, y, 0))
+    assert np.isnan(found[:, :3]).all()
+    assert np.isfinite(found[:, 3]).all()

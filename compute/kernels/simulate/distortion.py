@@ -81,6 +81,9 @@ def _forward(polynomial, fine, chips, middle_x, middle_y, half, x, y, chip, out)
     size, (height, width) = polynomial.shape[2], fine.shape[1:]
     mapped = height > 1
     for k in range(x.size):
+        if not (abs(x[k]) < np.inf and abs(y[k]) < np.inf):  # no pixel of the map to look up
+            out[:, k] = np.nan
+            continue
         u, v = (x[k] - middle_x) / half, (y[k] - middle_y) / half
         c = chip[k]
         for axis in range(2):

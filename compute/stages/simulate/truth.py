@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
 
 from catalogs.cubes import write_cube
 from catalogs.parquet import read_table, write_table
@@ -14,7 +15,7 @@ from catalogs.schema import Table
 from catalogs.store import Store
 from catalogs.truth import GAIA, GALAXIES, POINTINGS, POSITIONS, REFERENCE, STARS
 from compute.campaign import Campaign
-from compute.kernels.simulate.distortion import Distortion, inverse
+from compute.kernels.simulate.distortion import Distortion, forward, inverse
 from compute.stages.simulate.epsfs import TrueEpsf, build_epsf, load_epsf, save_epsf
 from compute.stages.simulate.instruments import INSTRUMENTS
 from compute.stages.simulate.plan import half_width
@@ -27,6 +28,7 @@ FRAMES, WORK = "frames", ".work"
 POINTINGS_FILE, REFERENCE_FILE, GAIA_FILE = "truth/pointings.parquet", "reference_catalog.parquet", "gaia.parquet"
 # What a campaign leaves in its folder, and nobody else may be sorry to lose.
 ENTRIES = (FRAMES, "truth", WORK, REFERENCE_FILE, GAIA_FILE, "recipe.toml")
+_STRIDE = 8.0  # pix between samples of the inverse
 Camera = tuple[str, str, str]  # instrument, detector, filter
 
 
@@ -124,14 +126,12 @@ def distortion_dataset(truth: Distortion, height: int) -> xr.Dataset:
     """The distortion cube: polynomials, pixel map, and the inverse at whole corrected pixels of every chip.
 
     corrected = raw + polynomial + map, where the polynomial runs over u = (x - middle_x) / half, v likewise, and the
-    map is bilinear between pixel centres and constant beyond a chip's edge; inverse = raw - corrected. Its first row
-    and column are `inverse_y`, `inverse_x`; pixels that no raw pixel of the chip reaches continue the polynomials.
+    map is bilinear between pixel centres and constant beyond a chip's edge; inverse = raw - corrected, at corrected
+    positions `inverse_y`, `inverse_x` that hold every chip; those that no raw pixel reaches continue the polynomials.
     """
     n_x = round(2 * truth.middle[0]) + 1
     chips = np.minimum(truth.chips, height)
-    stride = 8
-    x = np.arange(-32, n_x + 32 + stride, stride, dtype=float)
-    y = np.arange(-96, height + 96 + stride, stride, dtype=float)
+    x, y = _corrected_grid(truth, n_x, chips)
     back = np.empty((len(chips), 2, len(y), len(x)))
     for chip in range(len(chips)):
         there = np.meshgrid(x, y)
@@ -148,6 +148,19 @@ def distortion_dataset(truth: Distortion, height: int) -> xr.Dataset:
         coords=axes,
         attrs={"middle_x": truth.middle[0], "middle_y": truth.middle[1], "half": truth.half, "source": "simulated"},
     )
+
+
+def _corrected_grid(truth: Distortion, n_x: int, chips: NDArray[np.int64]) -> tuple[NDArray, NDArray]:
+    """Columns and rows of corrected positions, _STRIDE pix apart, around all chips."""
+    along = np.linspace(-0.5, n_x - 0.5, 257)
+    places = []
+    for chip, (first, end) in enumerate(chips):
+        across = np.linspace(first - 0.5, end - 0.5, 257)
+        places += [forward(truth, along, np.full(257, edge), chip) for edge in (first - 0.5, end - 0.5)]
+        places += [forward(truth, np.full(257, edge), across, chip) for edge in (-0.5, n_x - 0.5)]
+    low, high = (np.floor(np.min(places, axis=(0, 2)) / _STRIDE), np.ceil(np.max(places, axis=(0, 2)) / _STRIDE))
+    x, y = ((np.arange(a - 1, b + 2)) * _STRIDE for a, b in zip(low, high, strict=True))
+    return x, y
 
 
 def read_distortion(dataset: xr.Dataset) -> Distortion:
