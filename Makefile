@@ -1,10 +1,10 @@
-# make install | demo | test | check | bench | test-cluster
+# make install | demo | test | check | bench | accuracy | test-cluster
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: install demo test test-cluster check bench clean
+.PHONY: install demo test test-cluster check bench accuracy clean
 
 install: $(VENV)/.installed
 test-install: $(VENV)/.test-installed
@@ -39,5 +39,8 @@ check: test-install
 bench: test-install
 	$(BIN)/python -m tests.bench
 
+accuracy: test-install
+	$(BIN)/python -m tests.accuracy
+
 clean:
-	rm -rf $(VENV) demo bench.json build *.egg-info
+	rm -rf $(VENV) demo bench.json accuracy.json build *.egg-info

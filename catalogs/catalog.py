@@ -15,12 +15,16 @@ import xarray as xr
 from catalogs.cubes import open_cube
 from catalogs.errors import CatalogError, UnusableError
 from catalogs.manifest import Manifest
+from catalogs.masters import MASTER, MATCHES, TRANSFORMS
 from catalogs.parquet import read_table, write_table
 from catalogs.schema import Column, Table
 from catalogs.store import Store
 from catalogs.tables import EXPOSURES, MEASUREMENTS
 
-__all__ = ["Catalog", "create_or_open", "measurement_path", "open_catalog", "own_epsf_path", "read_part"]
+__all__ = [
+    "Catalog", "create_or_open", "field_path", "frame_path", "measurement_path", "open_catalog", "own_epsf_path",
+    "read_part",
+]  # fmt: skip
 
 _MANIFEST = "catalog.json"
 _EXPOSURES = "exposures/part-0.parquet"
@@ -67,18 +71,28 @@ class Catalog:
         rows = exposures[(exposures["status"] == "ok") & exposures["n_stars"].notna()]
         paths = [measurement_path(row) for row in rows.to_dict("records")]
         keys = rows[[key.name for key in MEASUREMENTS.keys]].to_dict("records")
-        made_from = rows[["sha256", "measured_with"]].to_csv(index=False).encode()
+        made_from = rows[["sha256", "measured_with", "corrected_with"]].to_csv(index=False).encode()
         return _engine()(paths, keys, MEASUREMENTS, self.store, _digest(made_from))
 
     @property
     def master(self) -> Any:
-        """MASTER frames of all fields, filters and epochs: a lazy frame."""
-        return self._tree("master", "master frames", ("field", "instrument", "filter", "epoch"))
+        """MASTER frames of all fields, filters and epochs: a lazy frame, a partition per tile of sky."""
+        return self._tree("master", "master frames", MASTER)
+
+    @property
+    def matches(self) -> Any:
+        """MATCHES of all fields: a lazy frame, a partition per tile of sky or reference catalog."""
+        return self._tree("matches", "matches", MATCHES)
+
+    @property
+    def transforms(self) -> Any:
+        """TRANSFORMS of all fields: a lazy frame, a partition per field."""
+        return self._tree("transforms", "transformations", TRANSFORMS)
 
     @property
     def motions(self) -> Any:
         """MOTIONS of all fields: a lazy frame."""
-        return self._tree("motions", "motions", ("field",))
+        return self._tree("motions", "motions", None)
 
     def epsf(self, instrument: str, detector: str, filter: str, mjd: float | None = None) -> xr.Dataset:
         """The newest ePSF cube, of those valid at `mjd` if given; arrays are read when touched."""
@@ -118,16 +132,21 @@ class Catalog:
         single = f", only those of single exposures in {folder}/perturbed" if found else ""
         raise CatalogError(f"{self.store.url}: no calibration in {folder}{single}; there are {there}")
 
-    def _tree(self, folder: str, content: str, keys: Sequence[str]) -> Any:
+    def _tree(self, folder: str, content: str, table: Table | None) -> Any:
         paths = self.store.list(folder, ".parquet")
         if not paths:
             raise CatalogError(f"{self.store.url}: the catalog has no {content} yet")
-        with self.store.open(paths[0]) as file:
-            schema = pq.read_schema(file)
-        declared = tuple(Column(key, "string", "", "meta.id", key) for key in keys)
-        values = [dict(part.split("=", 1) for part in path.split("/") if "=" in part) for path in paths]
-        version = _digest(self.manifest.to_json())
-        return _engine()(paths, values, Table.from_arrow(folder.upper(), schema, declared), self.store, version)
+        values: list[dict[str, Any]] = [
+            dict(part.split("=", 1) for part in path.split("/") if "=" in part) for path in paths
+        ]
+        if table is None:
+            with self.store.open(paths[0]) as file:
+                schema = pq.read_schema(file)
+            declared = tuple(Column(key, "string", "", "meta.id", key) for key in values[0])
+            table = Table.from_arrow(folder.upper(), schema, declared)
+        numbers = [key.name for key in table.keys if key.dtype == "float64"]
+        values = [value | {name: float(value[name]) for name in numbers} for value in values]
+        return _engine()(paths, values, table, self.store, _digest(self.manifest.to_json()))
 
 
 def open_catalog(url: str | os.PathLike, storage_options: Mapping[str, Any] | None = None) -> Catalog:
@@ -175,6 +194,17 @@ def measurement_path(row: Mapping[Any, Any]) -> str:
         for key in MEASUREMENTS.keys
     ]
     return "/".join(["measurements", *keys, f"{_segment('exposure', row['exposure'])}.parquet"])
+
+
+def field_path(dataset: str, field: str) -> str:
+    """Folder of one field in `transforms`, `matches`, `master` or `motions`; UnusableError for an unfit name."""
+    return f"{dataset}/field={_segment('field', field)}"
+
+
+def frame_path(field: str, instrument: str, filter: str, epoch: str) -> str:
+    """Folder of one master frame."""
+    names = {"instrument": instrument, "filter": filter, "epoch": epoch}
+    return "/".join([field_path("master", field), *(f"{key}={_segment(key, value)}" for key, value in names.items())])
 
 
 def own_epsf_path(row: Mapping[Any, Any]) -> str:

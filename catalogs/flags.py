@@ -21,6 +21,7 @@ class Flag(IntEnum):
     CUTOUT = 1 << 9
     CTE = 1 << 10
     NEAR_SATURATED = 1 << 11
+    SPIKE = 1 << 12
 
 
 MEANINGS = {
@@ -36,4 +37,5 @@ MEANINGS = {
     Flag.CUTOUT: "measured on a cutout whose origin was inferred from the header",
     Flag.CTE: "from a CTE-affected CCD without pixel-based CTE correction",
     Flag.NEAR_SATURATED: "stands on the bleed, spike or halo of a saturated star",
+    Flag.SPIKE: "fainter than the spikes and halos of brighter stars are predicted to be at its place",
 }

@@ -14,6 +14,9 @@ FORMAT_VERSION = "1.0"
 _DATASETS = {
     "exposures": "Parquet, a row per exposure and detector",
     "measurements": "Parquet, a file per exposure and detector under program, instrument, detector and filter",
+    "transforms": "Parquet, by field: how every exposure lies on its master frame",
+    "matches": "Parquet, by field: which measurement and which reference source is which star",
+    "master": "Parquet, by field, instrument, filter and epoch: mean positions and magnitudes, a file per tile of sky",
     "cubes": "Zarr, ePSF and distortion by instrument, detector and filter",
 }
 

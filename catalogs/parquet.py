@@ -57,15 +57,21 @@ def read_table(
 ) -> pd.DataFrame:
     """Read one file, all of it or some `columns`, with the dtypes of `table` and units in ``attrs["units"]``.
 
-    Raises TableError where the file lacks a column of `table` or holds it in another type.
+    A column that rows may lack is absent from files older than the column: there it is read as missing throughout.
+    Raises TableError where the file lacks any other column of `table`, or holds one in another type.
     """
     wanted = [column for column in table.columns if columns is None or column.name in columns]
     with pq.ParquetFile(source) as file:
         found = {field.name: field.type for field in file.schema_arrow}
         for column in wanted:
+            if column.name not in found and column.nullable:
+                continue
             if found.get(column.name) != column.arrow_type:
                 there = f"is {found[column.name]}" if column.name in found else "is absent"
                 raise TableError(f"{source}: column {column.name} {there}, {table.name} wants {column.arrow_type}")
-        frame = file.read(columns=[column.name for column in wanted]).to_pandas()
+        frame = file.read(columns=[column.name for column in wanted if column.name in found]).to_pandas()
+    for place, column in enumerate(wanted):
+        if column.name not in found:
+            frame.insert(place, column.name, pd.Series(column.missing(), frame.index, column.pandas_dtype))
     frame.attrs["units"] = table.units
     return frame

@@ -3,6 +3,7 @@
 from functools import partial
 
 from catalogs.flags import MEANINGS
+from catalogs.masters import MASTER, MATCHES, TRANSFORMS
 from catalogs.schema import Column, Table
 
 __all__ = ["EXPOSURES", "MEASUREMENTS", "page"]
@@ -72,6 +73,13 @@ EXPOSURES = Table(
             "meta.checksum",
             "digest of the settings, ePSF and code version of the measurement; null before measuring",
         ),
+        _optional(
+            "corrected_with",
+            _STR,
+            "",
+            "meta.checksum",
+            "digest of the distortion behind x_gdc, y_gdc; ends in +area where mag_area is from it; null without one",
+        ),
     ),
 )
 
@@ -132,8 +140,10 @@ def page() -> str:
         "### Bits of `flags`\n",
         "| bit | value | name | meaning |\n|---|---|---|---|",
         *(f"| {f.bit_length() - 1} | {f.value} | `{f.name}` | {meaning} |" for f, meaning in MEANINGS.items()),
+        "",
+        *(table.markdown() for table in (TRANSFORMS, MATCHES, MASTER)),
     ]
-    return "\n".join(parts) + "\n"
+    return "\n".join(parts).rstrip() + "\n"
 
 
 if __name__ == "__main__":

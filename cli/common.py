@@ -6,13 +6,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import click
 from pydantic import ValidationError
 
 from catalogs.errors import PiazziError
-from compute.settings import Settings, faults
+from compute.recipe import absolute
+from compute.settings import ReferenceSettings, Settings, faults
 
 if TYPE_CHECKING:
     from compute.graph.apply import Progress
@@ -47,10 +50,13 @@ def settings_options(model: type[Settings]) -> Callable[[Callable], Callable]:
             kind: Any = field.annotation
             if isinstance(kind, type) and issubclass(kind, Settings):
                 continue
+            if get_origin(kind) is UnionType:  # a value or nothing
+                kind = next(one for one in get_args(kind) if one is not NoneType)
             if get_origin(kind) is Literal:
                 choices = get_args(kind)
                 kind = click.Choice([str(choice) for choice in choices])
-            option = click.option(_option(name), name, type=kind, help=f"{field.description} [{field.default}]")
+            default = "" if field.default in (None, "") else f" [{field.default}]"
+            option = click.option(_option(name), name, type=kind, help=f"{field.description}{default}")
             function = option(function)
         return function
 
@@ -69,6 +75,26 @@ def settings_from(model: type[Settings], options: dict[str, Any]) -> Any:
         names = re.compile(rf"\b({'|'.join(model.model_fields)})\b")
         lines = (line.removeprefix("settings: Value error, ") for line in faults(error))
         raise PiazziError("\n".join(names.sub(lambda name: _option(name[0]), line) for line in lines)) from None
+
+
+def reference_options(required: bool) -> Callable[[Callable], Callable]:
+    """The catalog that frames are tied to or matched with; what else can be said of it stands in a recipe."""
+
+    def decorate(function: Callable) -> Callable:
+        epoch = "Julian year of the reference's positions, where it has no ref_epoch"
+        function = click.option("--reference-epoch", type=float, help=epoch)(function)
+        what = "reference catalog: Parquet, HATS, FITS, ECSV or VOTable"
+        return click.option("--reference", required=required, metavar="FILE", help=what)(function)
+
+    return decorate
+
+
+def reference_from(options: dict[str, Any]) -> ReferenceSettings | None:
+    """Take the options of :func:`reference_options` out of `options`; None where no catalog was given."""
+    file, epoch = options.pop("reference"), options.pop("reference_epoch")
+    if file is None:
+        return None
+    return settings_from(ReferenceSettings, {"file": absolute(file, Path.cwd()), "epoch": epoch})
 
 
 def _option(name: str) -> str:
@@ -109,7 +135,7 @@ def _plain_progress(every: float = 5.0) -> "Progress":
     return show
 
 
-def finish(catalog: str, reports: Sequence["Report"], as_json: bool, strict: bool) -> None:
+def finish(catalog: str, reports: Sequence["Report"], as_json: bool, strict: bool, unit: str = "exposures") -> None:
     """Print what was done; exit 2 where nothing could be used, 3 under `strict` when anything was rejected."""
     rejected = [item for report in reports for item in report.rejected]
     if as_json:
@@ -117,7 +143,7 @@ def finish(catalog: str, reports: Sequence["Report"], as_json: bool, strict: boo
     else:
         for report in reports:
             left = f", {report.skipped} already there" if report.skipped else ""
-            print(f"{report.stage}: {report.done} exposures{left}, {len(report.rejected)} rejected")
+            print(f"{report.stage}: {report.done} {unit}{left}, {len(report.rejected)} rejected")
         print(f"catalog: {catalog}")
     for report in reports:
         for item in report.notes:

@@ -24,7 +24,7 @@ def command(folder, campaign, cluster, workers, as_json):
     _claim(folder, checked.model_dump(mode="json"))
 
     from catalogs.store import Store
-    from compute.graph.client import MEASURING, SIMULATING, connect
+    from compute.graph.client import FRAMING, MEASURING, SIMULATING, connect
     from compute.graph.run import run, writing
     from compute.graph.simulate import simulate
     from compute.recipe import read_recipe
@@ -32,7 +32,7 @@ def command(folder, campaign, cluster, workers, as_json):
 
     with (
         common.progress_bar() as progress,
-        connect(cluster, workers, kernels=(MEASURING, SIMULATING)) as client,
+        connect(cluster, workers, kernels=(MEASURING, SIMULATING, FRAMING)) as client,
     ):
         drawn = simulate(checked, str(folder), client, fresh=True, progress=progress)
         recipe = read_recipe(folder / "recipe.toml")
@@ -45,7 +45,8 @@ def command(folder, campaign, cluster, workers, as_json):
         return
     for name, value in numbers.items():
         print(f"{name:>52}  {value:g}")
-    print(f"report:  {page}")
+    print(f"truth:   {page}")
+    print(f"report:  {page.replace('truth.html', 'index.html')}")
     common.finish(recipe.catalog, reports, False, False)
 
 

@@ -1,4 +1,4 @@
-"""``piazzi export``: measurements and ePSFs in the formats other programs read."""
+"""``piazzi export``: measurements, ePSFs and distortions in the formats other programs read."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import click
 
 from catalogs.errors import PiazziError
 
-FORMATS = ("fits", "ecsv", "xymq", "stdpsf")
+FORMATS = ("fits", "ecsv", "xymq", "stdpsf", "stdgdc", "stdgdc2")
 
 
 @click.command("export")
@@ -16,13 +16,14 @@ FORMATS = ("fits", "ecsv", "xymq", "stdpsf")
 @click.option("--exposure", "names", multiple=True, help="only this exposure; may be repeated")
 @click.option("--filter", "filters", multiple=True, help="only this filter; may be repeated")
 def command(catalog, out, kind, names, filters):
-    """Write CATALOG's measurements (fits, ecsv, xymq) or ePSFs (stdpsf) to OUT.
+    """Write CATALOG's measurements (fits, ecsv, xymq), ePSFs (stdpsf) or distortions (stdgdc, stdgdc2) to OUT.
 
     OUT becomes a folder with a file for each exposure and detector, or a single file where its name ends in the
     format's suffix and one exposure is chosen. An .xymq list holds 1-based x and y, magnitude and quality of fit.
+    Distortions are a file for each detector and filter, in format 1 (stdgdc) or 2 (stdgdc2) of that library.
     """
     from catalogs.catalog import open_catalog
-    from catalogs.exchange.export import export_epsfs, export_measurements
+    from catalogs.exchange.export import export_distortions, export_epsfs, export_measurements
 
     place = open_catalog(catalog)
     exposures = place.exposures
@@ -33,6 +34,11 @@ def command(catalog, out, kind, names, filters):
         chosen = chosen[chosen[column].isin(wanted)] if wanted else chosen
     if chosen.empty:
         raise PiazziError(f"{catalog}: found no measured exposure, expected at least one to export")
-    written = export_epsfs(place, chosen, out) if kind == "stdpsf" else export_measurements(place, chosen, kind, out)
+    if kind == "stdpsf":
+        written = export_epsfs(place, chosen, out)
+    elif kind in ("stdgdc", "stdgdc2"):
+        written = export_distortions(place, chosen, 2 if kind == "stdgdc2" else 1, out)
+    else:
+        written = export_measurements(place, chosen, kind, out)
     for path in written:
         print(path)

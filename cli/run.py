@@ -13,9 +13,13 @@ def command(recipe, cluster, workers, fresh, strict, as_json):
     """Run every stage that RECIPE.toml names; what is already there is not computed again."""
     checked = read_recipe(recipe)
 
-    from compute.graph.client import connect
+    from compute.graph.client import FRAMING, MEASURING, connect
     from compute.graph.run import run
 
-    with common.progress_bar() as progress, connect(cluster, workers) as client:
+    kernels = tuple(
+        module for module, stages in ((MEASURING, {"measure"}), (FRAMING, {"frame", "match"}))
+        if stages & set(checked.stages)
+    )  # fmt: skip
+    with common.progress_bar() as progress, connect(cluster, workers, kernels=kernels) as client:
         reports = run(checked, client, fresh=fresh, progress=progress)
     common.finish(checked.catalog, reports, as_json, strict)

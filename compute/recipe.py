@@ -2,15 +2,15 @@
 
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
 import fsspec
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from catalogs.errors import PiazziError
-from compute.settings import MeasureSettings, Settings, faults
+from compute.settings import FrameSettings, MatchSettings, MeasureSettings, ReferenceSettings, Settings, faults
 
-STAGES = ("ingest", "measure")
+STAGES = ("ingest", "measure", "frame", "match", "report")
 
 
 class ExposureSection(Settings):
@@ -21,9 +21,15 @@ class ExposureSection(Settings):
 
 
 class MeasureSection(MeasureSettings):
-    """``[measure]``: settings of the stage, and the library ePSFs it uses."""
+    """``[measure]``: settings of the stage, and the library ePSFs and distortions it uses."""
 
     epsf: tuple[str, ...] = Field((), description="STDPSF files or cubes; without any, exposures build their own")
+    distortion: tuple[str, ...] = Field((), description="STDGDC files or cubes; without any, the catalog's own cubes")
+
+    @property
+    def settings(self) -> MeasureSettings:
+        """The settings alone."""
+        return MeasureSettings(**self.model_dump(include=set(MeasureSettings.model_fields)))
 
 
 class Recipe(Settings):
@@ -31,14 +37,27 @@ class Recipe(Settings):
 
     catalog: str
     field: str = ""
-    stages: tuple[Literal[STAGES], ...] = Field(STAGES, min_length=1)  # type: ignore[valid-type]
-    exposures: ExposureSection
+    stages: tuple[Literal[STAGES], ...] = Field(("ingest", "measure"), min_length=1)  # type: ignore[valid-type]
+    exposures: ExposureSection | None = None
+    reference: ReferenceSettings | None = None
     measure: MeasureSection = MeasureSection()
+    frame: FrameSettings = FrameSettings()
+    match: MatchSettings = MatchSettings()
 
     @field_validator("stages")
     @classmethod
     def _in_order(cls, stages: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(stage for stage in STAGES if stage in stages)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if "ingest" in self.stages and self.exposures is None:
+            raise ValueError("[exposures] is absent, expected files for stage ingest")
+        if {"frame", "match"} & set(self.stages) and not self.field:
+            raise ValueError("field is not set, expected a name: stages frame and match work on one field of sky")
+        if "match" in self.stages and self.reference is None:
+            raise ValueError("[reference] is absent, expected a catalog for stage match")
+        return self
 
 
 def read_recipe(path: str | Path) -> Recipe:
@@ -58,14 +77,23 @@ def read_recipe(path: str | Path) -> Recipe:
         raise PiazziError(f"{path}: not TOML: {error}") from None
     except ValidationError as error:
         raise PiazziError("\n".join(f"{path}: {line}" for line in faults(error))) from None
-    base = path.resolve().parent
-    files = tuple(absolute(file, base) for file in recipe.exposures.files)
-    epsf = tuple(absolute(file, base) for file in recipe.measure.epsf)
-    changed = {
+    return _located(recipe, path.resolve().parent)
+
+
+def _located(recipe: Recipe, base: Path) -> Recipe:
+    """With every path absolute, relative ones from `base`."""
+    libraries = {name: tuple(absolute(file, base) for file in getattr(recipe.measure, name))
+                 for name in ("epsf", "distortion")}  # fmt: skip
+    changed: dict[str, Any] = {
         "catalog": absolute(recipe.catalog, base),
-        "exposures": recipe.exposures.model_copy(update={"files": files}),
-        "measure": recipe.measure.model_copy(update={"epsf": epsf}),
+        "measure": recipe.measure.model_copy(update=libraries),
     }
+    if recipe.exposures:
+        files = tuple(absolute(file, base) for file in recipe.exposures.files)
+        changed["exposures"] = recipe.exposures.model_copy(update={"files": files})
+    if recipe.reference:
+        file = absolute(recipe.reference.file, base)
+        changed["reference"] = recipe.reference.model_copy(update={"file": file})
     return recipe.model_copy(update=changed)
 
 

@@ -7,7 +7,7 @@ import pytest
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shared_data():
     """Folder of real frames; absent on most machines."""
     if not SHARED.is_dir():

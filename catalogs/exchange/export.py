@@ -6,9 +6,11 @@ import pandas as pd
 
 from catalogs.catalog import Catalog, measurement_path, own_epsf_path, read_part
 from catalogs.cubes import read_epsf
+from catalogs.distortion import DistortionCube, read_distortion
 from catalogs.errors import PiazziError
 from catalogs.exchange.cameras import library_name
 from catalogs.exchange.lists import write_ecsv, write_fits, write_xymq
+from catalogs.exchange.stdgdc import write_stdgdc
 from catalogs.exchange.stdpsf import write_stdpsf
 from catalogs.tables import MEASUREMENTS
 
@@ -48,6 +50,34 @@ def export_epsfs(catalog: Catalog, exposures: pd.DataFrame, out: Path) -> list[P
         name = library_name("STDPSF", row["instrument"], row["detector"], row["filter"]).removesuffix(".fits")
         path = _place(out, f"{name}_{row['exposure']}.fits", len(cubes))
         write_stdpsf(read_epsf(url, catalog.store.storage_options), path)
+        written.append(path)
+    return written
+
+
+def export_distortions(catalog: Catalog, exposures: pd.DataFrame, version: int, out: Path) -> list[Path]:
+    """Write the distortion cubes that cover some rows of EXPOSURES as STDGDC files, format 1 or 2; returns the files.
+
+    One file for each camera and filter, or for each of its calibrations where the exposures need several.
+    """
+    cubes: dict[tuple[str, str], DistortionCube] = {}
+    for camera, rows in exposures.groupby(["instrument", "detector", "filter"]):
+        folder = f"cubes/distortion/{'_'.join(map(str, camera))}"
+        folders = {path.rsplit("/", 1)[0] for path in catalog.store.list(folder, (".zmetadata", "zarr.json"))}
+        found = [(name, read_distortion(catalog.store.locate_url(name), catalog.store.storage_options))
+                 for name in sorted(folders, reverse=True) if name.count("/") == 3]  # fmt: skip
+        for mjd in rows["mjd_mid"]:
+            newest = next(((name, cube) for name, cube in found if cube.covers(mjd)), None)
+            if newest:
+                cubes[library_name("STDGDC", *map(str, camera)), newest[0]] = newest[1]
+    if not cubes:
+        raise PiazziError(f"{catalog.store.url}: found no distortion cube for these exposures, expected at least one")
+    names = [name for name, _ in cubes]
+    written = []
+    for (name, folder), cube in cubes.items():
+        calibration = folder.rsplit("/", 1)[1].removesuffix(".zarr")
+        alone = names.count(name) == 1
+        path = _place(out, name if alone else name.replace(".fits", f"_{calibration}.fits"), len(cubes))
+        write_stdgdc(cube, path, version)
         written.append(path)
     return written
 

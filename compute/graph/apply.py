@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, Protocol
 from distributed import Client, Future, as_completed
 from distributed.scheduler import KilledWorker
 
+from catalogs.errors import PiazziError
+
 
 class Progress(Protocol):
     """Told how a stage advances."""
@@ -49,6 +51,30 @@ def apply(
         if progress:
             progress(stage, done, len(futures), key)
         yield outcome
+
+
+def run(
+    client: Client,
+    stage: str,
+    function: Callable[..., Any],
+    arguments: Mapping[str, tuple],
+    progress: Progress | None = None,
+) -> dict[str, str]:
+    """Run tasks whose results are on disk; the reasons of those that failed, by key."""
+    return {end.key: end.failure for end in apply(client, stage, function, arguments, progress) if end.failure}
+
+
+def run_all(
+    client: Client,
+    stage: str,
+    function: Callable[..., Any],
+    arguments: Mapping[str, tuple],
+    progress: Progress | None = None,
+) -> None:
+    """Run tasks none of which may fail; PiazziError with a line for each that did, once all have ended."""
+    broken = run(client, stage, function, arguments, progress)
+    if broken:
+        raise PiazziError("\n".join(f"{key}: {reason}" for key, reason in sorted(broken.items())))
 
 
 def _outcome(stage: str, key: str, future: Future) -> Outcome:

@@ -18,6 +18,7 @@ from catalogs.errors import PiazziError
 _THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 
 MEASURING, SIMULATING = "compute.kernels.warm", "compute.kernels.simulate.warm"
+FRAMING = "compute.kernels.warm_frames"
 
 
 class WarmKernels(WorkerPlugin):

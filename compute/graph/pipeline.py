@@ -12,11 +12,13 @@ from distributed import Client
 
 from catalogs.catalog import Catalog, measurement_path, own_epsf_path
 from compute.graph.apply import Progress, apply
+from compute.graph.correcting import Correction, correct, corrected_digests, correction_digest, recover_corrections
 from compute.graph.entering import enter, entered
 from compute.graph.journal import Journal
 from compute.graph.publish import publish, record_key, recover, take_staged
 from compute.graph.tasks import ingest_file, measure_file, stamp, task_name
 from compute.settings import MeasureSettings
+from compute.stages.distortion import find_calibration
 from compute.stages.ingest import rejected
 from compute.stages.library import find_library
 
@@ -92,29 +94,41 @@ def measure(
     settings: MeasureSettings,
     *,
     epsf: Sequence[str] = (),
+    distortion: Sequence[str] = (),
     files: Iterable[str] | None = None,
+    threads: int = 1,
     fresh: bool = False,
     progress: Progress | None = None,
 ) -> Report:
     """Measure the exposures of a catalog that are not yet measured with these settings and ePSFs.
+
+    Those that are, but were corrected with another distortion, get the columns that follow from it written anew.
 
     Parameters
     ----------
     epsf
         Library ePSFs, STDPSF files or cubes; each exposure takes the first made for it. Without any, each exposure
         builds its own.
+    distortion
+        STDGDC files or cubes; each exposure takes the first made for it. Without any, it takes the newest cube of the
+        catalog that is valid at its time; where there is none either, it stays uncorrected.
     files
         Only exposures that came from these.
+    threads
+        Threads inside each task, which change no result; for machines with more cores than exposures.
     fresh
         Measure again whatever is there.
     """
     report, journal = Report("measure"), Journal(catalog.store, "measure")
     libraries = tuple(find_library(path) for path in epsf)
+    given = tuple(find_calibration(path) for path in distortion)
     digest = settings.digest(*(library.sha256 for library in libraries), version("piazzi"))
+    recover_corrections(catalog)
     rows = recover(catalog, journal)
+    chosen = None if files is None else list(files)
     usable = entered(rows)
-    if files is not None:
-        usable &= rows["path"].isin(list(files))
+    if chosen is not None:
+        usable &= rows["path"].isin(chosen)
     due = rows[usable]
     if not fresh:
         tables = set(catalog.store.list("measurements"))
@@ -122,7 +136,7 @@ def measure(
         report.skipped = sum(done)
         due = due[[not d for d in done]]
     records = {} if fresh else take_staged(catalog, journal, due, digest)
-    records |= _compute(client, catalog, due, records, settings, libraries, digest, progress)
+    records |= _compute(client, catalog, due, records, settings, libraries, digest, threads, progress)
     published = publish(catalog, rows, due, records, journal)
     for row in due.itertuples():
         record = records[record_key(row.exposure, row.detector)]
@@ -141,7 +155,30 @@ def measure(
     counts = {name: {"inputs": _inputs(part), "rows": int(part["n_stars"].sum())} for name, part in groups.items()}
     _record(catalog, "measure", {name: {**entries[name], **count} for name, count in counts.items()})
     journal.clear()
+    measured = {record_key(row.exposure, row.detector) for row in due.itertuples()}
+    corrections = correct(catalog, client, chosen, given, progress)
+    for each in corrections:
+        if each.done and each.key not in measured:
+            report.done, report.skipped = report.done + 1, report.skipped - 1
+        if each.note:
+            report.notes.append({"exposure": each.exposure, "note": each.note})
+    _record_corrections(catalog, corrections)
     return report
+
+
+def _record_corrections(catalog: Catalog, corrections: Sequence[Correction]) -> None:
+    """Tell the catalog's manifest which distortions its exposures are corrected with."""
+    old = catalog.manifest.provenance.get("correct", {})
+    entries = dict(old)
+    for each in corrections:
+        if each.calibration:
+            told = {"distortion": {"path": each.calibration.name, "sha256": each.calibration.sha256}}
+            entries[correction_digest(each.calibration)] = told | {"versions": versions()}
+    rows = catalog.exposures
+    groups = {name: part for name, part in rows.groupby(corrected_digests(rows)) if name in entries}
+    counts = {name: {"inputs": _inputs(part), "rows": int(part["n_stars"].sum())} for name, part in groups.items()}
+    if counts or old:
+        _record(catalog, "correct", {name: {**entries[name], **count} for name, count in counts.items()})
 
 
 def _stands(row: Any, tables: set[str], digest: str) -> bool:
@@ -149,7 +186,9 @@ def _stands(row: Any, tables: set[str], digest: str) -> bool:
     return row.status == "ok" and row.measured_with == digest and measurement_path(row._asdict()) in tables
 
 
-def _compute(client, catalog, due, records, settings, libraries, digest, progress) -> dict[str, dict[str, Any]]:
+def _compute(
+    client, catalog, due, records, settings, libraries, digest, threads, progress
+) -> dict[str, dict[str, Any]]:
     """Measure what has no record yet, a file per task, and return the new records."""
     groups: dict[tuple[str, str], dict[str, str]] = {}
     for row in due.itertuples():
@@ -157,7 +196,7 @@ def _compute(client, catalog, due, records, settings, libraries, digest, progres
         if key not in records:
             groups.setdefault((row.path, row.sha256), {})[row.detector] = key
     tasks = {task_name(path): (path, sha, wanted) for (path, sha), wanted in groups.items()}
-    work = {key: (*args, catalog.store, settings, libraries, digest) for key, args in tasks.items()}
+    work = {key: (*args, catalog.store, settings, libraries, digest, threads) for key, args in tasks.items()}
     found: dict[str, dict[str, Any]] = {}
     for outcome in apply(client, "measure", measure_file, work, progress):
         path, sha256, wanted = tasks[outcome.key]

@@ -32,7 +32,7 @@ def recover(catalog: Catalog, journal: Journal) -> pd.DataFrame:
         staged, place = journal.table(key, record), measurement_path(row._asdict())
         if record["status"] != "ok" or catalog.store.exists(staged) or not catalog.store.exists(place):
             continue
-        if record["measured_with"] != row.measured_with:
+        if record["measured_with"] != row.measured_with or not pd.isna(row.corrected_with):
             moved += 1
             _note(rows, row.Index, record)
         _settle_epsf(catalog, journal, key, record, row._asdict())
@@ -103,7 +103,8 @@ def _settle_epsf(catalog: Catalog, journal: Journal, key: str, record: dict[str,
 
 
 def _note(rows: pd.DataFrame, index: Any, record: dict[str, Any]) -> None:
-    """Write into its row what came of measuring an exposure."""
+    """Write into its row what came of measuring an exposure, which leaves it uncorrected for distortion."""
     ok, names = record["status"] == "ok", ["status", "reason", "measured_with"]
     rows.loc[index, names] = [record[name] for name in names]
+    rows.loc[index, "corrected_with"] = None
     rows.loc[index, _MEASURED] = [record[name] if ok else float("nan") for name in _MEASURED]

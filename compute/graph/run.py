@@ -1,16 +1,19 @@
 """A recipe from its first stage to its last, under the catalog's lock."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from distributed import Client
 
-from catalogs.catalog import Catalog, create_or_open
+from catalogs.catalog import Catalog, create_or_open, open_catalog
 from compute.graph import pipeline
 from compute.graph.apply import Progress
+from compute.graph.frame import frame
+from compute.graph.match import match
 from compute.graph.pipeline import Report
+from compute.graph.report import report as write_report
 from compute.recipe import Recipe, expand
-from compute.settings import MeasureSettings
 
 
 @contextmanager
@@ -22,21 +25,35 @@ def writing(url: str) -> Iterator[Catalog]:
         yield catalog
 
 
+@contextmanager
+def changing(url: str) -> Iterator[Catalog]:
+    """Like :func:`writing`, for stages that have nothing to do in a catalog that is not there."""
+    open_catalog(url)
+    with writing(url) as catalog:
+        yield catalog
+
+
 def run(recipe: Recipe, client: Client, *, fresh: bool = False, progress: Progress | None = None) -> list[Report]:
     """Run a recipe's stages in order; each computes only what is missing unless `fresh`."""
-    files = expand(recipe.exposures.files)
+    files = expand(recipe.exposures.files) if recipe.exposures else []
+    options: dict[str, Any] = {"fresh": fresh, "progress": progress}
     with writing(recipe.catalog) as catalog:
-        stages: dict[str, Callable[[], Report]] = {
-            "ingest": lambda: pipeline.ingest(
-                catalog, client, files, replace=recipe.exposures.replace, fresh=fresh, progress=progress
-            ),
-            "measure": lambda: pipeline.measure(
-                catalog,
-                client,
-                MeasureSettings(**recipe.measure.model_dump(exclude={"epsf"})),
-                epsf=recipe.measure.epsf,
-                fresh=fresh,
-                progress=progress,
-            ),
-        }
-        return [stages[name]() for name in recipe.stages]
+        reports = []
+        for stage in recipe.stages:
+            if stage == "ingest":
+                replace = recipe.exposures is not None and recipe.exposures.replace
+                report = pipeline.ingest(catalog, client, files, replace=replace, **options)
+            elif stage == "measure":
+                epsf, distortion = recipe.measure.epsf, recipe.measure.distortion
+                report = pipeline.measure(
+                    catalog, client, recipe.measure.settings, epsf=epsf, distortion=distortion, **options
+                )
+            elif stage == "frame":
+                report = frame(catalog, client, recipe.field, recipe.frame, recipe.reference, **options)
+            elif stage == "report":
+                report = write_report(catalog, client, recipe.field or None, **options)[0]
+            else:
+                assert recipe.reference is not None  # the recipe has been checked
+                report = match(catalog, client, recipe.field, recipe.match, recipe.reference, **options)
+            reports.append(report)
+        return reports

@@ -1,7 +1,6 @@
 """Campaigns on a cluster: skies and cameras first, then an exposure a task; what is there is not drawn again."""
 
 import json
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from catalogs.errors import PiazziError
 from catalogs.store import Store
 from catalogs.tables import EXPOSURES, MEASUREMENTS
 from compute.campaign import Campaign
-from compute.graph.apply import Progress, apply
+from compute.graph.apply import Progress, run, run_all
 from compute.graph.pipeline import Report, versions
 from compute.stages.simulate import truth
 from compute.stages.simulate.frames import simulate_frame
@@ -54,7 +53,7 @@ def simulate(
         if due:
             _prepare(store, campaign, client, progress)
             task = _tabulate if tables else _expose
-            broken = _run(client, "simulate", task, {e.root: (store, campaign, e) for e in due}, progress)
+            broken = run(client, "simulate", task, {e.root: (store, campaign, e) for e in due}, progress)
             report.done = len(due) - len(broken)
             for root, reason in sorted(broken.items()):
                 report.rejected.append({"exposure": root, "path": folder, "reason": reason})
@@ -97,24 +96,12 @@ def _prepare(store: Store, campaign: Campaign, client: Client, progress: Progres
     """Skies, reference catalogs, ePSFs and distortions that are not there yet; any failure ends the run."""
     numbers = [n for n, field in enumerate(campaign.fields) if not store.exists(truth.stars_file(field.name))]
     skies = {campaign.fields[n].name: (store, campaign, n) for n in numbers}
-    _must(_run(client, "sky", truth.make_sky, skies, progress))
+    run_all(client, "sky", truth.make_sky, skies, progress)
     if not store.exists(truth.GAIA_FILE) or not store.exists(truth.REFERENCE_FILE):
-        _must(_run(client, "references", truth.make_references, {"catalogs": (store, campaign)}, progress))
+        run_all(client, "references", truth.make_references, {"catalogs": (store, campaign)}, progress)
     wanted = {"_".join(camera): (store, campaign, camera) for camera in truth.cameras(campaign)
               if not store.exists(f"{truth.WORK}/epsf/{'_'.join(camera)}")}  # fmt: skip
-    _must(_run(client, "optics", truth.make_camera, wanted, progress))
-
-
-def _run(
-    client: Client, stage: str, function: Callable, work: dict[str, tuple], progress: Progress | None
-) -> dict[str, str]:
-    """Run tasks by name; the reasons of those that failed."""
-    return {end.key: end.failure for end in apply(client, stage, function, work, progress) if end.failure}
-
-
-def _must(broken: dict[str, str]) -> None:
-    if broken:
-        raise PiazziError("\n".join(f"{key}: {reason}" for key, reason in sorted(broken.items())))
+    run_all(client, "optics", truth.make_camera, wanted, progress)
 
 
 def _expose(store: Store, campaign: Campaign, exposure: Exposure) -> None:

@@ -66,6 +66,7 @@ def measure_file(
     settings: MeasureSettings,
     libraries: tuple[Library, ...],
     measured_with: str,
+    threads: int = 1,
 ) -> list[dict[str, Any]]:
     """Measure the detectors of one file, staging a table and a record for each.
 
@@ -82,7 +83,13 @@ def measure_file(
         record: dict[str, Any] = {"path": path, "detector": detector, "sha256": sha256, "measured_with": measured_with}
         if detector in exposures:
             record |= _measure(
-                exposures[detector], store, settings, libraries, journal.table(key, record), journal.cube(key, record)
+                exposures[detector],
+                store,
+                settings,
+                libraries,
+                journal.table(key, record),
+                journal.cube(key, record),
+                threads,
             )
         else:
             record |= {"status": "rejected", "reason": failure}
@@ -106,6 +113,7 @@ def _measure(
     libraries: tuple[Library, ...],
     staged: str,
     staged_cube: str,
+    threads: int,
 ) -> dict[str, Any]:
     """Measure one exposure with its library or an ePSF of its own; stage the table, and the ePSF if it is its own."""
     try:
@@ -113,7 +121,7 @@ def _measure(
             cube = choose_library(libraries, exposure.header)
         else:
             cube = epsf(exposure, settings.own_epsf)
-        stars, summary = measure(exposure, cube, settings)
+        stars, summary = measure(exposure, cube, settings, threads)
     except UnusableError as error:
         return {"status": "rejected", "reason": " ".join(str(error).split())}
     if not libraries:

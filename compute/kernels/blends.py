@@ -87,7 +87,7 @@ def _starts(frame: Frame, fits: Fits, star: NDArray[np.int64], template_error: f
 
 
 def _stars(rows: NDArray, usual: NDArray) -> NDArray[np.bool_]:
-    """Whether both of each pair (n, 2, 17) are significant, shaped like stars, and apart; False for NaN."""
+    """Whether both of each pair (n, 2, 18) are significant, shaped like stars, and apart; False for NaN."""
     flux, noise = rows[:, :, FLUX], np.sqrt(rows[:, :, VAR_FLUX]) / rows[:, :, FLUX]
     good = (flux > 0) & (noise < 1 / _SIGNIFICANT) & (rows[:, :, CHI2] < _POOR * usual[:, None])
     good &= rows[:, :, EXCESS] < _FAULT + 3.0 * rows[:, :, EXCESS_ERROR]

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from compute.kernels import columns, detect, starfit
-from compute.kernels.render import draw_stars, take_away
+from compute.kernels.render import by_phase, draw_stars, take_away
 from compute.kernels.sky import annulus_sky, sky_mesh
 from compute.kernels.spline import coefficients, evaluate, taps
 from compute.kernels.threads import each
@@ -18,6 +18,7 @@ _LEFT_OVER = 0.15  # share of a star's light that its subtraction may leave in a
 _APART = 2.0  # [pix] a source nearer to a fitted one than this is a piece of it
 _BLOCK = 64  # [pix] rows searched at a time
 
+_BAND, _STARS = 128, 512  # rows drawn, and stars fitted, at a time
 _LOST, _NEAREST = 0.1, 5  # of the noise of a pixel below which a star is not drawn on; least reach [pix]
 
 
@@ -151,48 +152,89 @@ def fit_rounds(
     template_error: float,
     max_iterations: int,
     annulus: tuple[float, float],
+    threads: int = 1,
 ) -> Fits:
     """Fit every source `rounds` times; from the second round on each star sees its neighbours, and its sky every star,
-    taken away. Positions of stars whose fit fails stay where they were found.
+    taken away. Positions of stars whose fit fails stay where they were found. The result does not depend on `threads`.
     """
-    x, y = sources.x.copy(), sources.y.copy()
+    x, y, core = sources.x.copy(), sources.y.copy(), sources.n_saturated > 0
     n = x.size
     flux, sky, sky_error = np.zeros(n), np.zeros(n), np.zeros(n)
     rows = np.full((n, len(columns.COLUMNS)), np.nan)
     drawn = np.zeros_like(frame.image)
-    core = sources.n_saturated > 0
     wide = min(_CORE_HALF, model.radius - 3)
     for _ in range(rounds):
         for chosen, width, ring, edge in ((~core, half, annulus, taper), (core, wide, _CORE_SKY, (0.0, 0.0))):
             k = np.flatnonzero(chosen)
-            if k.size == 0:
-                continue
-            level, error, out = np.empty(k.size), np.empty(k.size), np.empty((k.size, rows.shape[1]))
-            annulus_sky(frame.image, drawn, frame.mask, x[k], y[k], *ring, level, error)
-            starfit.fit_stars(
-                frame.image, drawn, *frame[1:], x[k], y[k], flux[k], level, error, *model, width, edge,
-                template_error, max_iterations, out,
-            )  # fmt: skip
-            rows[k], sky[k], sky_error[k] = out, level, error
+            here, level, out = (x[k], y[k], flux[k]), np.empty((2, k.size)), np.empty((k.size, rows.shape[1]))
+            how = width, edge, template_error, max_iterations
+            _fit_blocks(frame, model, drawn, here, ring, how, level, out, threads)
+            rows[k], sky[k], sky_error[k] = out, *level
         x, y = rows[:, columns.X].copy(), rows[:, columns.Y].copy()
         flux = np.nan_to_num(rows[:, columns.FLUX])
-        drawn = draw(frame, model, x, y, flux)
+        drawn = draw(frame, model, x, y, flux, threads)
     return Fits(rows, sky, sky_error, drawn)
 
 
-def draw(frame: Frame, model: Model, x: NDArray, y: NDArray, flux: NDArray) -> NDArray[np.float32]:
-    """All stars of positive flux as one float32 image like the frame's, each out to where it is lost in the noise."""
-    drawn = np.zeros_like(frame.image)
-    fall = _fall(model, frame.image.shape)
-    quiet = _LOST * np.sqrt(np.nanmedian(frame.floor[:: max(frame.floor.shape[0] // 64, 1)]))
-    bright = np.nan_to_num(flux, posinf=0.0)
-    reach = np.clip(np.searchsorted(-fall, -quiet / np.maximum(bright, 1e-30), side="right"), _NEAREST, model.radius)
-    # Stars between the same fiducials follow each other: their tables stay in the cache.
-    order = np.lexsort((np.searchsorted(model.fx, x), np.searchsorted(model.fy, y)))
-    # The image is float32 too, and reading the tables is what takes the time.
-    light = model._replace(coef=model.coef.astype(np.float32))
-    draw_stars(drawn, x[order], y[order], flux[order], *light, reach[order])
+def _fit_blocks(
+    frame: Frame,
+    model: Model,
+    drawn: NDArray[np.float32],
+    stars: tuple[NDArray, NDArray, NDArray],
+    ring: tuple[float, float],
+    how: tuple[int, tuple[float, float], float, int],
+    level: NDArray[np.float64],
+    out: NDArray[np.float64],
+    threads: int,
+) -> None:
+    """Sky and fit of stars (x, y, flux): fills `level` (2, n), the sky and its error, and the rows of `out`."""
+
+    def fit(block: int) -> None:
+        at = slice(block * _STARS, (block + 1) * _STARS)
+        (x, y, flux), (sky, error) = (a[at] for a in stars), level[:, at]
+        annulus_sky(frame.image, drawn, frame.mask, x, y, *ring, sky, error)
+        starfit.fit_stars(frame.image, drawn, *frame[1:], x, y, flux, sky, error, *model, *how, out[at])
+
+    each(fit, -(-out.shape[0] // _STARS), threads)
+
+
+def draw(frame: Frame, model: Model, x: NDArray, y: NDArray, flux: NDArray, threads: int = 1) -> NDArray[np.float32]:
+    """All stars of positive flux as one float32 image like the frame's, each out to where it is lost in the noise.
+
+    Bands of rows are drawn apart, in each the stars between the same fiducials one after another: their tables stay in
+    the cache. Stars of the least reach need only the middle of the tables.
+    """
+    drawn, ny = np.zeros_like(frame.image), frame.image.shape[0]
+    reach = reaches(frame, model, flux)
+    usable, n_bands = (flux > 0.0) & np.isfinite(flux + x + y), -(-ny // _BAND)
+    middle = model.coef.shape[3] // 2
+    least = min((_NEAREST + 1) * model.oversampling + len(model.taps) // 2, middle)
+    for width, chosen in ((least, reach <= _NEAREST), (middle, reach > _NEAREST)):
+        k = np.flatnonzero(chosen & usable)
+        band = np.clip(np.round(y[k]), 0, ny - 1).astype(int) // _BAND
+        order = np.lexsort((np.searchsorted(model.fx, x[k]), np.searchsorted(model.fy, y[k]), band))
+        stars = tuple(a[k[order]] for a in (x, y, flux, reach))
+        first = np.searchsorted(band[order], np.arange(-1, n_bands + 2))
+        inner = slice(middle - width, middle + width + 1)
+        light = by_phase(model.coef[:, :, inner, inner], model.oversampling)
+        how = light, 2 * width + 1, model.fx, model.fy, model.taps
+
+        def shed(row: int, stars: tuple = stars, first: NDArray = first, how: tuple = how) -> None:
+            near = [a[first[row] : first[row + 3]] for a in stars]
+            draw_stars(drawn, row * _BAND, min((row + 1) * _BAND, ny), *near[:3], *how, near[3])
+
+        each(shed, n_bands, threads)
     return drawn
+
+
+def reaches(frame: Frame, model: Model, flux: NDArray) -> NDArray[np.int64]:
+    """Half sides of the squares that :func:`draw` draws stars in, (N,) [pix]: where they are lost in the noise."""
+    quiet = _LOST * np.sqrt(np.nanmedian(frame.floor[:: max(frame.floor.shape[0] // 64, 1)]))
+    fall = _fall(model, frame.image.shape)
+    bright = np.nan_to_num(flux, posinf=0.0)
+    most = (model.coef.shape[3] // 2 - len(model.taps) // 2) // model.oversampling - 1
+    reach = np.searchsorted(-fall, -quiet / np.maximum(bright, 1e-30), side="right")
+    return np.clip(reach, _NEAREST, max(most, _NEAREST))
 
 
 def _fall(model: Model, shape: tuple[int, ...]) -> NDArray[np.float64]:

@@ -187,7 +187,7 @@ def fit_groups(
     sky, sky_error
         (N,) local background and its error; a group has the mean of its members' [image unit].
     out
-        (N, 17) result, its columns those of :mod:`compute.kernels.columns`. Members that were not fitted have NaN and
+        (N, 18) result, its columns those of :mod:`compute.kernels.columns`. Members that were not fitted have NaN and
         a state of 0.
     chi2
         (G, 2) chi2 of each group's pixels with the members as drawn and as fitted; NaN where the fit failed.

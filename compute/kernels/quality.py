@@ -6,6 +6,7 @@ from compute.kernels._jit import jit
 from compute.kernels.columns import (
     CHI2,
     COV_XY,
+    EVENT,
     EXCESS,
     EXCESS_ERROR,
     NEIGHBOUR,
@@ -48,9 +49,14 @@ def covariance(pixels, psi, gx, gy, x, y, flux, sky_error, taper, variance, inv,
 
 @jit(inline="always")
 def quality(pixels, psi, x, y, flux, taper, variance, row):
-    """QFIT, RADXS (Libralato et al. 2023, section 3.1), reduced chi2, neighbours' share and central excess."""
+    """QFIT, RADXS (Libralato et al. 2023, section 3.1), reduced chi2, neighbours' share, central excess and event.
+
+    The event is light in four pixels, as much in each as there is, and none elsewhere: a ray or a hot pixel. It is
+    given as the chi2 that it leaves minus the star's.
+    """
     dx, dy, usable, light, others = pixels[0], pixels[1], pixels[2], pixels[3], pixels[4]
-    absolute = total = beyond = chi2 = weights = owed = own = 0.0
+    absolute = total = beyond = chi2 = weights = owed = own = dark = 0.0
+    first = second = third = fourth = 0.0
     nearest, closest = 0, np.inf
     for k in range(psi.size):
         r2 = (dx[k] - x) ** 2 + (dy[k] - y) ** 2
@@ -61,6 +67,13 @@ def quality(pixels, psi, x, y, flux, taper, variance, row):
         absolute += inside * abs(residual)
         total += inside * (light[k] - others[k])
         chi2 += t * residual * residual / variance[k]
+        alone = t * (light[k] - others[k]) ** 2 / variance[k]
+        dark += alone
+        rest = alone if light[k] > others[k] else 0.0
+        first, rest = max(first, rest), min(first, rest)
+        second, rest = max(second, rest), min(second, rest)
+        third, rest = max(third, rest), min(third, rest)
+        fourth = max(fourth, rest)
         weights += t
         owed += inside * others[k]
         own += inside * flux * psi[k]
@@ -69,6 +82,7 @@ def quality(pixels, psi, x, y, flux, taper, variance, row):
     row[QFIT] = absolute / total if total > 0.0 else np.nan
     row[RADXS] = beyond / flux
     row[CHI2] = chi2 / (weights - 3.0) if weights > 3.0 else np.nan
+    row[EVENT] = dark - first - second - third - fourth - chi2
     row[NEIGHBOUR] = max(owed, 0.0) / (max(owed, 0.0) + own)
     if usable[nearest] != 0.0:
         row[EXCESS] = (light[nearest] - others[nearest] - flux * psi[nearest]) / flux

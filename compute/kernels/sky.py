@@ -11,32 +11,66 @@ BOX = 32  # [pix] side of a cell of the mesh
 _ALONG = np.arange(BOX, dtype=np.float32) + np.float32(0.5)  # from one centre of a cell to the next
 _CLIP = 2.5
 _CLIPPED = 1.15  # what hard clipping adds to the error of a mean
+_SMALL, _LANES = 512, 128  # values sorted by counting, and how many at once
 _SKEWED = 3.0  # standard errors of (mean - median) above which the annulus counts as crowded
 
 
-@jit(inline="always")
+@jit
+def _sort(values):
+    """Sort a float32 sample in place: a small one by counting how many are below each, which is free of branches."""
+    n = values.size
+    if n > _SMALL:
+        values.sort()
+        return
+    whole = -(-n // _LANES) * _LANES
+    old, rank = np.full(whole, np.float32(np.inf)), np.zeros(whole, np.int32)
+    old[:n] = values
+    for first in range(0, n, 8):
+        eight = old[first : first + 8]
+        a, b, c, d, e, f, g, h = eight[0], eight[1], eight[2], eight[3], eight[4], eight[5], eight[6], eight[7]
+        for start in range(0, whole, _LANES):
+            lanes, below = old[start : start + _LANES], rank[start : start + _LANES]
+            for k in range(_LANES):
+                v = lanes[k]
+                below[k] += (
+                    np.int32(a < v) + np.int32(b < v) + np.int32(c < v) + np.int32(d < v)
+                    + np.int32(e < v) + np.int32(f < v) + np.int32(g < v) + np.int32(h < v)
+                )  # fmt: skip
+    values[:] = np.inf
+    for k in range(n):
+        values[rank[k]] = old[k]
+    for k in range(1, n):  # of equal values only the first has its place
+        values[k] = values[k] if values[k] < np.inf else values[k - 1]
+
+
+@jit
 def _robust_mode(values):
-    """Mode of an unsorted sample, which gets sorted, and its standard error.
+    """Mode of an unsorted float32 sample of finite values, which gets sorted, and its standard error.
 
     Values beyond 2.5 sigma of the median are dropped until nothing changes. Where the mean then agrees with the median
     the mean is best; where it does not, the sample is skewed by unseen stars and the mode is 3 median - 2 mean.
     """
-    values.sort()
+    _sort(values)
     lo, hi = 0, values.size
-    mean = median = spread = 0.0
+    median = spread = 0.0
+    start = n = 0
     for _ in range(10):
-        n = hi - lo
-        median = 0.5 * (values[lo + (n - 1) // 2] + values[lo + n // 2])
-        spread = 0.5 * (values[lo + int(0.8413 * (n - 1))] - values[lo + int(0.1587 * (n - 1))])
-        mean = values[lo:hi].mean()
+        start, n = lo, hi - lo
+        median = 0.5 * (np.float64(values[lo + (n - 1) // 2]) + values[lo + n // 2])
+        spread = 0.5 * (np.float64(values[lo + int(0.8413 * (n - 1))]) - values[lo + int(0.1587 * (n - 1))])
+        least, most = median - _CLIP * spread, median + _CLIP * spread
         first, last = lo, hi
-        while first < last - 1 and values[first] < median - _CLIP * spread:
+        while first < last - 1 and values[first] < least:
             first += 1
-        while last > first + 1 and values[last - 1] > median + _CLIP * spread:
+        while last > first + 1 and values[last - 1] > most:
             last -= 1
         if (first == lo and last == hi) or last - first < 5:
             break
         lo, hi = first, last
+    mean = 0.0
+    for k in range(start, start + n):
+        mean += values[k]
+    mean /= n
     error = spread / np.sqrt(hi - lo)
     if abs(mean - median) < _SKEWED * 0.75 * error:
         return mean, _CLIPPED * error
@@ -61,16 +95,19 @@ def annulus_sky(image, model, mask, x, y, inner, outer, sky, error):
         (N,) filled in place [image unit]; NaN where fewer than 5 pixels are good.
     """
     reach = int(np.ceil(outer))
-    values = np.empty((2 * reach + 2) ** 2)
+    values = np.empty((2 * reach + 2) ** 2, np.float32)
+    least, most = inner * inner, outer * outer
     for s in range(x.size):
         xc, yc = int(np.round(x[s])), int(np.round(y[s]))
+        left, right = max(xc - reach, 0), min(xc + reach + 1, image.shape[1])
         n = 0
         for j in range(max(yc - reach, 0), min(yc + reach + 1, image.shape[0])):
-            for i in range(max(xc - reach, 0), min(xc + reach + 1, image.shape[1])):
-                r2 = (i - x[s]) ** 2 + (j - y[s]) ** 2
-                if inner * inner <= r2 <= outer * outer and mask[j, i] == 0:
-                    values[n] = image[j, i] - model[j, i]
-                    n += 1
+            row, stars, bad = image[j, left:right], model[j, left:right], mask[j, left:right]
+            r2 = (j - y[s]) ** 2
+            for i in range(row.size):
+                distance = (left + i - x[s]) ** 2 + r2
+                values[n] = row[i] - stars[i]
+                n += (distance >= least) & (distance <= most) & (bad[i] == 0)
         if n < 5:
             sky[s] = error[s] = np.nan
         else:

@@ -97,6 +97,18 @@ def blend(coef, fx, fy, x, y, lo, patch):
 
 
 @jit
+def blend_flat(tables, fx, fy, x, y, out):
+    """:func:`blend` of what is side by side already: `tables` (n_fy, n_fx, k), `out` (k,)."""
+    kx, tx = cell(x, fx)
+    ky, ty = cell(y, fy)
+    kx1, ky1 = min(kx + 1, fx.size - 1), min(ky + 1, fy.size - 1)
+    a, b, c, d = (1.0 - ty) * (1.0 - tx), (1.0 - ty) * tx, ty * (1.0 - tx), ty * tx
+    p, q, r, s = tables[ky, kx], tables[ky, kx1], tables[ky1, kx], tables[ky1, kx1]
+    for k in range(out.size):
+        out[k] = a * p[k] + b * q[k] + c * r[k] + d * s[k]
+
+
+@jit
 def evaluate(coef, fx, fy, oversampling, taps, x, y, dx, dy):
     """The ePSF of a star at (x, y) in pixels offset by (dx, dy) [pix]; zero beyond the table.
 

@@ -10,7 +10,7 @@ import numpy as np
 from compute.kernels._jit import jit
 from compute.kernels.columns import CONVERGED, FLUX, N_ITER, N_PIX, PEAK, STATE, TOO_FEW, X, Y
 from compute.kernels.quality import covariance, quality
-from compute.kernels.spline import blend, evaluate
+from compute.kernels.spline import blend_flat, evaluate
 from compute.kernels.window import brightest, load, sample, taper_weight
 
 _MARGIN = 1  # pixels the star may stray from the middle of its window before the window follows
@@ -123,12 +123,13 @@ def fit_stars(
     max_iter
         Most Gauss-Newton steps.
     out
-        (N, 17) result, its columns those of :mod:`compute.kernels.columns`; positions in the frame of `x`, `y`.
+        (N, 18) result, its columns those of :mod:`compute.kernels.columns`; positions in the frame of `x`, `y`.
     """
     side = 2 * half + 1
     reach = half + _MARGIN
     lo = (coef.shape[3] - 1) // 2 - reach * oversampling - (len(taps) // 2 - 1)
     size = 2 * reach * oversampling + len(taps)
+    tables = coef[:, :, lo : lo + size, lo : lo + size].copy().reshape(fy.size, fx.size, size * size)
     patch, work = np.empty((size, size)), np.zeros((2, 4, size))
     pixels, variance = np.zeros((7, side * side)), np.empty(side * side)
     psi, gx, gy = np.empty(side * side), np.empty(side * side), np.empty(side * side)
@@ -139,10 +140,11 @@ def fit_stars(
     for s in range(x.size):
         row = out[s]
         row[:] = np.nan
-        blend(coef, fx, fy, x[s], y[s], lo, patch)
-        xs, ys, fs = x[s], y[s], 0.0
+        blend_flat(tables, fx, fy, x[s], y[s], patch.reshape(size * size))
+        xs, ys, fs = x[s], y[s], max(flux[s], 0.0)
         xc, yc = int(np.round(xs)), int(np.round(ys))
         state = n_good = iteration = windows = 0
+        sampled = False  # where it starts
         while iteration < max_iter:
             if windows == 0 or max(abs(xs - xc), abs(ys - yc)) > 0.75:
                 xc, yc = int(np.round(xs)), int(np.round(ys))
@@ -153,12 +155,14 @@ def fit_stars(
                 if flux[s] != 0.0:  # leave in the model its neighbours' light alone
                     if max(abs(x[s] - xc), abs(y[s] - yc)) <= _MARGIN:
                         _sample_at(patch, x[s] - xc, y[s] - yc, oversampling, side, taps, work, psi, gx, gy)
+                        sampled = True
                     else:
                         dx, dy = pixels[0] + (xc - x[s]), pixels[1] + (yc - y[s])
                         psi[:] = evaluate(coef, fx, fy, oversampling, taps, x[s] + 0 * dx, y[s] + 0 * dy, dx, dy)
                     for k in range(psi.size):
                         pixels[4, k] -= pixels[2, k] * flux[s] * psi[k]
-            _sample_at(patch, xs - xc, ys - yc, oversampling, side, taps, work, psi, gx, gy)
+            if iteration > 0 or not sampled:
+                _sample_at(patch, xs - xc, ys - yc, oversampling, side, taps, work, psi, gx, gy)
             if fs == 0.0:
                 fs = _scale(pixels, psi)
                 if not fs > 0.0:

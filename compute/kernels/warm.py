@@ -5,6 +5,8 @@ import numpy as np
 from compute.kernels.chain import Frame, Model, find, find_hidden, fit_rounds
 from compute.kernels.epsf import average_residuals, gaussian_table
 from compute.kernels.groups import refit_groups
+from compute.kernels.saturated import refit_saturated
+from compute.kernels.spikes import common, cut, far_flux, spread
 
 
 def warm() -> None:
@@ -24,9 +26,15 @@ def warm() -> None:
             frame, model, sources, rounds=1, half=2, taper=(0.0, 0.0), template_error=0.0, max_iterations=3,
             annulus=(4.0, 7.0),
         )  # fmt: skip
+        fits = refit_saturated(frame, model, sources, fits, template_error=0.0, max_iterations=3)
+        far_flux(fits.drawn, model, *fits.rows[:, :2].T.copy())
         refit_groups(frame, model, sources, fits, half=2, taper=(0.0, 0.0), template_error=0.0, max_iterations=3)
         find_hidden(frame, model, sources, fits, 5.0, 2.5, 0.5)  # searches an image of its own, which is writable
     one, mean, count = np.ones(1), np.zeros((1, 101, 101)), np.zeros((1, 101, 101))
+    stamps = np.zeros((1, 9, 9), np.float32)
+    cut(fits.drawn, mask, 16 * one, 16 * one, one, stamps[0], 2, stamps)
+    common(stamps, one, stamps[0])
+    spread(fits.drawn, 16 * one, 16 * one, one, stamps[0], 2, np.full(1, 3))
     average_residuals(
         image, fits.drawn, *frame[1:], 16 * one, 16 * one, one, one, np.zeros(1, np.int64), 4, 12, 1, mean, count
     )

@@ -14,9 +14,11 @@ from catalogs.flags import Flag
 from catalogs.tables import MEASUREMENTS
 from compute.kernels import columns
 from compute.kernels.chain import Fits, Frame, Model, Sources, find, find_hidden, fit_rounds
-from compute.kernels.classify import shapes
+from compute.kernels.classify import shapes, widened
 from compute.kernels.columns import COLUMNS
 from compute.kernels.groups import refit_groups
+from compute.kernels.saturated import refit_saturated
+from compute.kernels.spikes import far_flux, far_light
 from compute.settings import MeasureSettings
 from compute.stages.frames import frame_of, model_of, star_times
 
@@ -28,6 +30,7 @@ _STATE_FLAGS = (
     (columns.GROUPED, Flag.GROUP_FIT),
 )
 _NEAR = 5.0  # pix from a saturated pixel within which a source is a piece of it
+_UNEVEN = 0.3  # share by which the far light of one star may differ from that of others
 _OWED = 0.1  # neighbours' share of the fitted light above which a star is flagged
 
 
@@ -38,8 +41,8 @@ class Measured(NamedTuple):
     summary: dict[str, int | float]
 
 
-def measure(exposure: Exposure, cube: EpsfCube, settings: MeasureSettings) -> Measured:
-    """Find and fit the stars of one exposure.
+def measure(exposure: Exposure, cube: EpsfCube, settings: MeasureSettings, threads: int = 1) -> Measured:
+    """Find and fit the stars of one exposure; the result does not depend on `threads`.
 
     Raises
     ------
@@ -51,16 +54,50 @@ def measure(exposure: Exposure, cube: EpsfCube, settings: MeasureSettings) -> Me
     if cube.radius < settings.window / 2 + 2.5:
         raise UnusableError(f"{place} ePSF radius", f"{cube.radius} pix", f"at least {settings.window / 2 + 2.5} pix")
     frame, model = frame_of(exposure), model_of(cube, exposure, settings.spline_order)
-    sources = find(frame, model, settings.threshold, settings.isolation, settings.sharpness)
+    sources = find(frame, model, settings.threshold, settings.isolation, settings.sharpness, threads)
     if sources.x.size == 0:
         raise UnusableError(place, "no stars", f"a peak above {settings.threshold} sigma")
-    fits = _fit(frame, model, sources, settings)
+    sources, fits, far = _searched(frame, model, sources, settings, threads)
+    sources, fits = _significant(sources, fits, settings.threshold)
+    if sources.x.size == 0:
+        raise UnusableError(place, "no stars", f"one fitted above {settings.threshold} sigma")
+    flags = _flags(exposure, sources, fits)
+    flags[_spikes(far, model, sources, fits)] |= np.uint32(Flag.SPIKE)
+    # Errors widen after flags and S/N were judged: both need what noise alone gives.
+    single = (sources.n_saturated == 0)[:, None]
+    fits = fits._replace(rows=np.where(single, widened(fits.rows), fits.rows))
+    stars = _table(exposure, fits, flags)
+    return Measured(stars, _summary(exposure, model, sources, stars))
+
+
+def _summary(exposure: Exposure, model: Model, sources: Sources, stars: pd.DataFrame) -> dict[str, int | float]:
+    """What EXPOSURES records."""
+    own = stars["flags"] & ~np.uint32(exposure.flags)
+    clean = stars["qfit"][(own == 0) & (stars["flux"] > 20 * stars["flux_error"])]
+    middle = (exposure.header.n_x - 1) / 2, (exposure.header.n_y - 1) / 2
+    return {
+        "n_stars": len(stars),
+        "n_saturated": int((sources.n_saturated > 0).sum()),
+        "qfit_median": float(clean.median()),
+        "core_fraction": float(model.at(*middle, np.zeros(1), np.zeros(1))[0]),
+    }
+
+
+def _searched(
+    frame: Frame, model: Model, sources: Sources, settings: MeasureSettings, threads: int
+) -> tuple[Sources, Fits, NDArray[np.float32]]:
+    """Fits of all sources after every search, overlapping ones fitted together; and the far light taken away."""
+    whole, fits, far = frame, _fit(frame, model, sources, settings, threads), np.zeros_like(frame.image)
     for _ in range(settings.searches - 1):
         n = sources.x.size
-        sources = find_hidden(frame, model, sources, fits, settings.threshold, settings.isolation, settings.sharpness)
-        if sources.x.size == n:
+        far = far_light(whole, model, fits)
+        frame = _without(whole, far) if far.any() else whole
+        sources = find_hidden(
+            frame, model, sources, fits, settings.threshold, settings.isolation, settings.sharpness, threads
+        )
+        if sources.x.size == n and not far.any():
             break
-        fits = _fit(frame, model, sources, settings)
+        fits = _fit(frame, model, sources, settings, threads)
     sources, fits = refit_groups(
         frame,
         model,
@@ -71,25 +108,11 @@ def measure(exposure: Exposure, cube: EpsfCube, settings: MeasureSettings) -> Me
         template_error=settings.template_error,
         max_iterations=settings.max_iterations,
     )
-    sources, fits = _significant(sources, fits, settings.threshold)
-    if sources.x.size == 0:
-        raise UnusableError(place, "no stars", f"one fitted above {settings.threshold} sigma")
-    flags = _flags(exposure, sources, fits)
-    stars = _table(exposure, fits, flags)
-    own = stars["flags"] & ~np.uint32(exposure.flags)
-    clean = stars["qfit"][(own == 0) & (stars["flux"] > 20 * stars["flux_error"])]
-    middle = model.at((header.n_x - 1) / 2, (header.n_y - 1) / 2, np.zeros(1), np.zeros(1))
-    summary: dict[str, int | float] = {
-        "n_stars": len(stars),
-        "n_saturated": int((sources.n_saturated > 0).sum()),
-        "qfit_median": float(clean.median()),
-        "core_fraction": float(middle[0]),
-    }
-    return Measured(stars, summary)
+    return sources, fits, far
 
 
-def _fit(frame: Frame, model: Model, sources: Sources, settings: MeasureSettings) -> Fits:
-    return fit_rounds(
+def _fit(frame: Frame, model: Model, sources: Sources, settings: MeasureSettings, threads: int) -> Fits:
+    fits = fit_rounds(
         frame,
         model,
         sources,
@@ -99,7 +122,20 @@ def _fit(frame: Frame, model: Model, sources: Sources, settings: MeasureSettings
         template_error=settings.template_error,
         max_iterations=settings.max_iterations,
         annulus=(settings.sky_inner, settings.sky_outer),
+        threads=threads,
     )
+    return refit_saturated(
+        frame, model, sources, fits, template_error=settings.template_error, max_iterations=settings.max_iterations
+    )
+
+
+def _without(frame: Frame, far: NDArray[np.float32]) -> Frame:
+    """The frame without the far light of bright stars, whose photons and errors count as noise."""
+    image = frame.image - far
+    floor = frame.floor + frame.poisson * np.maximum(far, 0) + (np.float32(_UNEVEN) * far) ** 2
+    for array in (image, floor):
+        array.setflags(write=False)
+    return frame._replace(image=image, floor=floor)
 
 
 def _taper(settings: MeasureSettings) -> tuple[float, float]:
@@ -136,6 +172,13 @@ def _flags(exposure: Exposure, sources: Sources, fits: Fits) -> NDArray[np.uint3
     near = _near_saturated(exposure, row["x"], row["y"]) & (sources.n_saturated == 0)
     flags[near] |= np.uint32(Flag.NEAR_SATURATED)
     return flags
+
+
+def _spikes(far: NDArray[np.float32], model: Model, sources: Sources, fits: Fits) -> NDArray[np.bool_]:
+    """Sources fainter than the spikes and halos of brighter stars that were taken away where they stand."""
+    x, y, flux = fits.rows[:, :3].T.copy()
+    expected = far_flux(far, model, x, y)
+    return (expected > 0) & ~(flux > expected) & (sources.n_saturated == 0)
 
 
 def _near_saturated(exposure: Exposure, x: NDArray, y: NDArray) -> NDArray[np.bool_]:

@@ -2,18 +2,35 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 
+@dataclass(frozen=True)
+class Extrapolated:
+    """Work too long to be done whole: all of `whole`, and `times` what `part` does."""
+
+    whole: Callable[[], object]
+    part: Callable[[], object]
+    times: float
+
+    def __call__(self) -> None:
+        """Both, once."""
+        self.whole()
+        self.part()
+
+
 def seconds(work: Callable[[], object]) -> float:
     """Wall time of one call."""
+    if isinstance(work, Extrapolated):
+        return seconds(work.whole) + work.times * seconds(work.part)
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
-def compare(name: str, work: str, ours: Callable, peer: Callable, *, amount: int, peer_amount: int | None = None,
+def compare(name: str, work: str, ours: Callable, peer: Callable, *, amount: float, peer_amount: float | None = None,
             pairs: int = 5, threads: int = 1, agrees: bool = True) -> dict:  # fmt: skip
     """One row of the table: both sides in units of work per second, and their ratio.
 
@@ -35,3 +52,8 @@ def compare(name: str, work: str, ours: Callable, peer: Callable, *, amount: int
         "threads": threads,
         "agrees": agrees,
     }
+
+
+def skipped(name: str, reason: str) -> dict:
+    """A row that says why it has no numbers."""
+    return {"name": name, "skipped": reason}

@@ -14,10 +14,11 @@ import xarray as xr
 from sample import FILTERS, NAMES, fill, make_exposures, make_stars
 
 from catalogs import open_catalog
-from catalogs.catalog import Catalog, create_or_open, measurement_path, read_part
+from catalogs.catalog import Catalog, create_or_open, frame_path, measurement_path, read_part
 from catalogs.cubes import write_cube
 from catalogs.errors import CatalogError, UnusableError
 from catalogs.manifest import Manifest
+from catalogs.masters import MASTER
 from catalogs.parquet import read_table, write_table
 from catalogs.schema import TableError
 from catalogs.tables import EXPOSURES, MEASUREMENTS
@@ -246,15 +247,22 @@ def test_master__before_and_after_there_is_one(catalog):
         catalog.master  # noqa: B018
     with pytest.raises(CatalogError, match=r"no motions yet"):
         catalog.motions  # noqa: B018
-    fields = [pa.field("star_id", pa.int64(), False), pa.field("x", pa.float64(), False, {"unit": "pix"})]
-    rows = pa.table({"star_id": [2**53 + 1], "x": [1.5]}, schema=pa.schema(fields))
-    path = "master/field=lmc/instrument=NIRISS/filter=F090W/epoch=2022/part-0.parquet"
-    catalog.store.commit(path, lambda file: pq.write_table(rows, file))
+    row = {column.name: 1 for column in MASTER.columns} | {"star_id": 2**53 + 1, "mean_epoch": 2022.331}
+    table = MASTER.conform(pd.DataFrame([row]))
+    path = f"{frame_path('lmc', 'NIRISS', 'F090W', '2022.33')}/part-0.parquet"
+    catalog.store.commit(path, lambda file: write_table(table, MASTER, file))
     frame = catalog.master.compute(scheduler="sync")
-    assert frame.to_dict("records") == [
-        {"star_id": 2**53 + 1, "x": 1.5, "field": "lmc", "instrument": "NIRISS", "filter": "F090W", "epoch": "2022"}
-    ]
+    assert frame["star_id"].tolist() == [2**53 + 1]
+    keys = frame[["field", "instrument", "filter", "epoch"]].to_dict("records")
+    assert keys == [{"field": "lmc", "instrument": "NIRISS", "filter": "F090W", "epoch": 2022.33}]
     assert frame.attrs["units"]["x"] == "pix"
+
+
+def test_motions__columns_are_those_of_the_files(catalog):
+    rows = pa.table({"star_id": [2**53 + 1]}, schema=pa.schema([pa.field("star_id", pa.int64(), False)]))
+    catalog.store.commit("motions/field=lmc/part-0.parquet", lambda file: pq.write_table(rows, file))
+    frame = catalog.motions.compute(scheduler="sync")
+    assert frame.to_dict("records") == [{"star_id": 2**53 + 1, "field": "lmc"}]
 
 
 def test_lazy_table__no_files_is_an_empty_frame(catalog):

@@ -7,10 +7,15 @@ import pytest
 from astropy import units as u
 from astropy.table import Table
 
+from catalogs import open_catalog
 from catalogs.cubes import read_epsf
+from catalogs.distortion import write_distortion
+from catalogs.exchange.stdgdc import read_stdgdc
 from catalogs.exchange.stdpsf import read_stdpsf
+from catalogs.store import Store
 from compute.graph import pipeline
 from compute.graph.run import writing
+from tests.distortions import make_cube
 from tests.graph.running import enter, name_of
 
 
@@ -113,3 +118,36 @@ def test_stdpsf__none_was_built(piazzi, client, catalog, frames, tmp_path):
     ended = piazzi("export", tmp_path / "lmc", tmp_path / "out", "--format", "stdpsf")
     assert ended.code == 2
     assert "found no ePSF cube of these exposures" in ended.err
+
+
+@pytest.mark.parametrize(("kind", "version"), [("stdgdc", 1), ("stdgdc2", 2)])
+def test_stdgdc__the_newest_cube_that_covers_opens_again(piazzi, measured, tmp_path, kind, version):
+    cubes = {name: make_cube(size=64, strength=0.3, seed=seed, valid_from=start)
+             for seed, (name, start) in enumerate((("2022", None), ("2023", 50000.0), ("2040", 90000.0)))}  # fmt: skip
+    for name, cube in cubes.items():
+        write_distortion(Store(measured), f"cubes/distortion/NIRISS_NIS_F090W/{name}.zarr", cube)
+    (written,) = exported(piazzi("export", measured, tmp_path / "out", "--format", kind))
+    assert written == tmp_path / "out" / "STDGDC_NIRISS_F090W.fits"
+    found = read_stdgdc(str(written))
+    y, x = np.indices((64, 64))
+    assert found.extra["format"] == version
+    # Format 1 rounds to 1e-5 pix, format 2 holds single precision.
+    np.testing.assert_allclose(found.forward(x, y), cubes["2023"].forward(x, y), atol=5.1e-6)
+
+
+def test_stdgdc__a_file_for_each_calibration_that_is_needed(piazzi, measured, tmp_path):
+    times = sorted(open_catalog(measured).exposures["mjd_mid"])
+    rows = open_catalog(measured).exposures
+    with writing(str(measured)) as catalog:
+        catalog.write_exposures(rows.assign(mjd_mid=[times[0] - 500.0, *times[1:]]))
+    for name, start in (("2021", None), ("2023", times[0] - 1.0)):
+        cube = make_cube(size=64, strength=0.3, valid_from=start)
+        write_distortion(Store(measured), f"cubes/distortion/NIRISS_NIS_F090W/{name}.zarr", cube)
+    written = exported(piazzi("export", measured, tmp_path / "out", "--format", "stdgdc2"))
+    assert sorted(path.name for path in written) == [f"STDGDC_NIRISS_F090W_{year}.fits" for year in (2021, 2023)]
+
+
+def test_stdgdc__there_is_none(piazzi, catalog, tmp_path):
+    ended = piazzi("export", catalog.store.root, tmp_path / "out", "--format", "stdgdc")
+    assert ended.code == 2
+    assert "found no distortion cube for these exposures" in ended.err

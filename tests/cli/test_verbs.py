@@ -3,11 +3,15 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from catalogs import open_catalog
-from compute.graph import pipeline
+from catalogs.distortion import write_distortion
+from catalogs.store import Store
+from compute.graph import pipeline, tasks
 from compute.graph.run import writing
+from tests.distortions import full_size
 from tests.graph.running import tree
 
 
@@ -83,6 +87,21 @@ def test_measure__a_library_takes_the_place_of_own_epsfs(piazzi, quick, frames, 
     assert ended.code == 0
     assert not (tmp_path / "lmc" / "cubes").exists()
     assert open_catalog(tmp_path / "lmc").exposures["core_fraction"].nunique() == 1
+
+
+def test_measure__a_distortion_corrects_and_another_fits_nothing(piazzi, quick, frames, tmp_path, monkeypatch):
+    for seed in (1, 2):
+        cube = full_size(seed)
+        write_distortion(Store(tmp_path), f"{seed}.zarr", cube)
+        ended = piazzi("measure", tmp_path / "lmc", *frames[:2], *quick, "--distortion", tmp_path / f"{seed}.zarr")
+        assert ended.code == 0
+        assert ended.out.splitlines()[1] == "measure: 2 exposures, 0 rejected"
+        stars = open_catalog(tmp_path / "lmc").measurements.compute()
+        expected = cube.forward(stars["x"], stars["y"])
+        np.testing.assert_allclose(stars[["x_gdc", "y_gdc"]].T, expected, atol=1e-10)
+        monkeypatch.setattr(tasks, "measure", lambda *args: 1 / 0)
+    assert "2 already there" in piazzi("measure", tmp_path / "lmc", *frames[:2], *quick,
+                                       "--distortion", tmp_path / "2.zarr").out  # fmt: skip
 
 
 def test_json__is_all_there_is_on_standard_output(piazzi, quick, frames, spoiled, tmp_path):
@@ -177,6 +196,13 @@ def test_option__a_library_that_is_not_there(piazzi, frames, tmp_path):
     ended = piazzi("measure", tmp_path / "lmc", frames[0], "--epsf", "none.fits")
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.splitlines()[-1].endswith("none.fits: found nothing, expected an STDPSF file or an ePSF cube")
+
+
+def test_option__a_distortion_that_is_none(piazzi, frames, tmp_path):
+    ended = piazzi("measure", tmp_path / "lmc", frames[0], "--distortion", "none.fits")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.splitlines()[-1].endswith("none.fits: found nothing, expected an STDGDC file or a distortion cube")
+    assert not (tmp_path / "lmc").exists()
 
 
 def test_run__a_recipe(piazzi, frames, whole, tmp_path, clustered):

@@ -40,9 +40,9 @@ def calls(monkeypatch):
         counts["ingest"][Path(path).name.removesuffix("_cal.fits")] += rows is not None
         return rows
 
-    def counted_measure(exposure, cube, settings):
+    def counted_measure(exposure, *rest):
         counts["measure"][exposure.header.exposure] += 1
-        return measure(exposure, cube, settings)
+        return measure(exposure, *rest)
 
     monkeypatch.setattr(tasks, "ingest", counted_ingest)
     monkeypatch.setattr(tasks, "measure", counted_measure)

@@ -83,7 +83,7 @@ def test_campaign__missing_exposures_are_drawn_and_no_others(made, client, tmp_p
         return real(campaign, exposure, *rest)
 
     monkeypatch.setattr("compute.graph.simulate.simulate_frame", fragile)
-    monkeypatch.setattr("compute.graph.simulate.apply", _without_retries)
+    monkeypatch.setattr("compute.graph.simulate.run", _without_retries)
     first = simulate(made, str(folder), client)
     assert (first.done, len(first.rejected)) == (2, 1)
     assert "the disk is full" in first.rejected[0]["reason"]
@@ -96,7 +96,7 @@ def test_campaign__missing_exposures_are_drawn_and_no_others(made, client, tmp_p
 def _without_retries(*args, **options):
     from compute.graph.apply import apply
 
-    return apply(*args, **options, retries=0)
+    return {end.key: end.failure for end in apply(*args, **options, retries=0) if end.failure}
 
 
 def test_folder__of_another_campaign_is_refused_unless_fresh(whole, made, client, tmp_path):  # noqa: F811

@@ -70,6 +70,16 @@ def test_rounds__what_is_drawn_is_what_was_seen():
     np.testing.assert_allclose(fits.sky, SKY, atol=0.5)
 
 
+def test_rounds__threads_leave_no_mark():
+    x, y, shape = lattice(25, step=12, seed=4)
+    image = render(shape, x, y, np.geomspace(1e2, 1e5, x.size), EPSF) + np.random.default_rng(4).normal(SKY, 5.0, shape)
+    sources = Sources(np.round(x), np.round(y), np.zeros(x.size, np.int64))
+    how = {"rounds": 2, "half": 2, "taper": WINDOW, "template_error": 0.0, "max_iterations": 30, "annulus": (4.0, 7.0)}
+    one, three = (fit_rounds(frame(image), MODEL, sources, **how, threads=n) for n in (1, 3))
+    # 625 stars, in more than one block.
+    assert [a.tobytes() for a in three] == [a.tobytes() for a in one]
+
+
 @APERTURES
 def test_rounds__close_pair_is_ten_times_nearer_the_truth_with_every_round(taper):
     x, y, _, image = pairs(3.5, 1.0)

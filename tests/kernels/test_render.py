@@ -60,3 +60,15 @@ def test_draw__ends_faint_stars_where_they_are_lost_in_the_noise():
     assert left[20:29, 26:35].max() == 0.0
     bright = draw(frame(np.zeros(SHAPE), floor=100.0), FIELD, np.array([30.3]), np.array([24.2]), np.array([1e7]))
     np.testing.assert_array_equal(bright, drawn(FIELD, [30.3], [24.2], [1e7]))
+
+
+def test_draw__stars_on_the_seams_of_bands_are_whole_and_threads_leave_no_mark():
+    shape, rng = (300, 40), np.random.default_rng(2)
+    x, y = rng.uniform(5, 35, 40), 128.0 * rng.integers(1, 3, 40) + rng.uniform(-12, 12, 40)
+    flux = 10 ** rng.uniform(2, 5, 40)
+    blank, model = frame(np.zeros(shape), floor=100.0), model_of()
+    image = draw(blank, model, x, y, flux)
+    shifted = draw(blank, model, x, y - 64.0, flux)  # there the other half of them is cut
+    # float32 sums in another order.
+    np.testing.assert_allclose(image[110:280], shifted[46:216], atol=1e-6 * flux.max() * 0.3)
+    assert draw(blank, model, x, y, flux, threads=3).tobytes() == image.tobytes()

@@ -104,10 +104,27 @@ def robust_mode(values):
         n, median, mean = hi - lo, np.median(kept), kept.mean()
         spread = 0.5 * (kept[int(0.8413 * (n - 1))] - kept[int(0.1587 * (n - 1))])
         last = lo, hi
-        lo, hi = np.searchsorted(values, median - 2.5 * spread), np.searchsorted(values, median + 2.5 * spread, "right")
+        lo = max(lo, np.searchsorted(values, median - 2.5 * spread))
+        hi = min(hi, np.searchsorted(values, median + 2.5 * spread, "right"))
         if (lo, hi) == last:
             break
     return mean if abs(mean - median) < 2.25 * spread / np.sqrt(n) else 3 * median - 2 * mean
+
+
+@pytest.mark.parametrize("outer", [7.0, 11.0, 15.0], ids=["100 pixels", "330 pixels", "660 pixels"])
+@pytest.mark.parametrize("step", [0.01, 4.0], ids=["distinct", "ties"])
+def test_annulus__is_the_robust_mode_of_its_pixels(outer, step):
+    x, y, shape = places(6, step=34)
+    rng = np.random.default_rng(7)
+    image = full(np.round(rng.normal(LEVEL, NOISE, shape) / step) * step, shape)
+    image[rng.random(shape) < 0.1] += 60.0
+    sky, error = np.empty(x.size), np.empty(x.size)
+    annulus_sky(image, full(0, shape), np.zeros(shape, np.uint8), x, y, INNER, outer, sky, error)
+    j, i = np.mgrid[: shape[0], : shape[1]]
+    squares = ((i - a) ** 2 + (j - b) ** 2 for a, b in zip(x, y, strict=True))
+    rings = [(r2 >= INNER**2) & (r2 <= outer**2) for r2 in squares]
+    # Sums in another order.
+    np.testing.assert_allclose(sky, [robust_mode(image[ring].astype(float)) for ring in rings], rtol=1e-12)
 
 
 def test_map__recovers_a_gradient_under_stars():

@@ -2,7 +2,7 @@
 
 from numba.core.dispatcher import Dispatcher
 
-from compute.kernels import detect, epsf, render, sky, spline, starfit
+from compute.kernels import detect, epsf, render, saturated, sky, spikes, spline, starfit
 from compute.kernels.simulate import ccd, distortion, drawing, rays
 from compute.kernels.simulate.warm import warm as warm_simulator
 from compute.kernels.warm import warm
@@ -12,7 +12,7 @@ from compute.stages.measure import measure
 from tests.stages.drawing import Drawn, campaign
 from tests.stages.synthetic import exposure, field, noisy
 
-FITTER, SIMULATOR = (detect, epsf, render, sky, spline, starfit), (ccd, distortion, drawing, rays)
+FITTER, SIMULATOR = (detect, epsf, render, saturated, sky, spikes, spline, starfit), (ccd, distortion, drawing, rays)
 
 
 def signatures(modules):

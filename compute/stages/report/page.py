@@ -1,8 +1,10 @@
 """An HTML page of sections, each a heading, a sentence or two and a picture; and numbers with what they should be."""
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
@@ -10,7 +12,11 @@ h1 { font-size: 1.7rem } h2 { font-size: 1.2rem; margin-top: 2.5rem } img { widt
 p { max-width: 50rem } table { border-collapse: collapse }
 td, th { padding: .15rem 1.2rem .15rem 0; text-align: left; font-weight: normal; border-bottom: 1px solid #e4e4e4 }
 td:nth-child(2) { text-align: right } .missed { color: #c0392b }
+.rows { font-size: .85rem; display: block; overflow-x: auto } .rows th { vertical-align: bottom; font-weight: bold }
+.rows td { white-space: nowrap; padding-right: .9rem; text-align: right }
+.rows td.text { white-space: normal; min-width: 7rem; text-align: left }
 """
+_NUMBER = re.compile(r"[-+0-9.,]+")
 
 
 class Section(NamedTuple):
@@ -41,6 +47,28 @@ def number_table(numbers: Mapping[str, float], bars: Mapping[str, tuple[float, f
             f"<th>{escape(name)}</th><td>{value:,}</td>")  # fmt: skip
         rows.append(f"<tr>{told}<td>{_verdict(value, bars[name]) if name in bars else ''}</td></tr>")
     return f"<table>{''.join(rows)}</table>"
+
+
+def row_table(rows: Sequence[Mapping[str, Any]], links: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Rows under the names of their values: text to the left, numbers to the right, None left empty.
+
+    Texts that are keys of `links` lead there.
+    """
+    if not rows:
+        return ""
+    names = list(rows[0])
+    lines = [f"<tr>{''.join(f'<th>{escape(name)}</th>' for name in names)}</tr>"]
+    lines += [f"<tr>{''.join(_cell(row.get(name), links) for name in names)}</tr>" for row in rows]
+    return f"<table class=rows>{''.join(lines)}</table>"
+
+
+def _cell(value: Any, links: Mapping[str, str]) -> str:
+    if value is None:
+        return "<td></td>"
+    if not isinstance(value, str):
+        return f"<td>{value:,}</td>"
+    text = f"<a href='{escape(links[value])}'>{escape(value)}</a>" if value in links else escape(value)
+    return f"<td>{text}</td>" if _NUMBER.fullmatch(value) else f"<td class=text>{text}</td>"
 
 
 def met(value: float, bar: tuple[float, float]) -> bool:

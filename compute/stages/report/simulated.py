@@ -21,7 +21,7 @@ from compute.stages.report.sky import field_figure, population_figure
 from compute.stages.report.style import png
 from compute.stages.simulate import truth as simulated
 
-_PAGE = "reports/index.html"
+_PAGE = "reports/truth.html"
 _SECTIONS = (
     Section(
         "The simulated field", "The first exposure of each epoch as the frames hold it, in asinh stretch.", "field.png"

@@ -1,8 +1,10 @@
 """How figures look, and how they become files."""
 
 import io
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from functools import wraps
+from threading import RLock
+from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -15,9 +17,20 @@ _LOOK: Any = {
     "axes.spines.top": False, "axes.spines.right": False,
     "legend.frameon": False, "legend.markerscale": 3.0, "image.origin": "lower", "image.interpolation": "nearest",
 }  # fmt: skip
+_TURN = RLock()  # the look is one for a whole process, and workers may have several threads
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
-# Decorates every function that draws; figures are made without pyplot, so that none stays in memory.
-styled = matplotlib.rc_context(_LOOK)
+
+def styled(draw: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Decorate every function that draws; figures are made without pyplot, so that none stays in memory."""
+
+    @wraps(draw)
+    def turned(*args: _P.args, **options: _P.kwargs) -> _R:
+        with _TURN, matplotlib.rc_context(_LOOK):
+            return draw(*args, **options)
+
+    return turned
 
 
 def palette(names: Iterable[str]) -> dict[str, str]:

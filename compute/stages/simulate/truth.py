@@ -193,12 +193,15 @@ def write_recipe(store: Store, campaign: Campaign) -> None:
     patterns = {suffixes[INSTRUMENTS[each.instrument].telescope] for each in campaign.observations
                 if each.instrument != "WFPC2"}  # fmt: skip
     patterns |= {"*_c0m.fits" for each in campaign.observations if each.instrument == "WFPC2"}
+    known = len(campaign.fields) == 1 and campaign.reference is not None
+    framed = ["frame", "match", "report"] if known else []
     lines = [
         'catalog = "catalog"',
         *([f"field = {json.dumps(campaign.fields[0].name)}"] if len(campaign.fields) == 1 else []),
-        'stages = ["ingest", "measure"]',
+        f"stages = {json.dumps(['ingest', 'measure', *framed])}",
         "[exposures]",
         f"files = {json.dumps([f'{FRAMES}/{pattern}' for pattern in sorted(patterns)])}",
+        *(["[reference]", f"file = {json.dumps(REFERENCE_FILE)}"] if known else []),
     ]
     store.commit("recipe.toml", partial(_dump, "\n".join(lines) + "\n"))
 

@@ -1,0 +1,37 @@
+"""``piazzi match``: master frames against a reference catalog."""
+
+from typing import Any
+
+import click
+
+from cli import common
+from compute.settings import MatchSettings
+
+
+@click.command("match")
+@click.argument("catalog")
+@click.option("--field", required=True, metavar="NAME", help="name of the field of sky")
+@common.reference_options(required=True)
+@common.settings_options(MatchSettings)
+@common.running_options
+def command(catalog, field, cluster, workers, fresh, strict, as_json, **options: Any):
+    """Tell which source of a --reference catalog is which star of a field's master frames.
+
+    Sources are moved to the epoch of each frame; a star and a source are matched where each is the other's nearest
+    within --radius. The pairs are rows of MATCHES under the catalog's name.
+    """
+    reference = common.reference_from(options)
+    assert reference is not None  # the option is required
+    settings = common.settings_from(MatchSettings, options)
+
+    from compute.graph.client import FRAMING, connect
+    from compute.graph.match import match
+    from compute.graph.run import changing
+
+    with (
+        common.progress_bar() as progress,
+        changing(catalog) as place,
+        connect(cluster, workers, kernels=(FRAMING,)) as client,
+    ):
+        report = match(place, client, field, settings, reference, fresh=fresh, progress=progress)
+    common.finish(catalog, [report], as_json, strict, "tiles")

@@ -1,0 +1,183 @@
+"""Stage `frame` on a cluster: solve each frame, place each exposure, gather each tile, publish the whole."""
+
+import json
+
+import pandas as pd
+from distributed import Client
+
+from catalogs.catalog import Catalog, field_path, measurement_path
+from catalogs.errors import UnusableError
+from catalogs.masters import TRANSFORMS
+from catalogs.parquet import read_table, write_table
+from compute.graph.apply import Progress, run_all
+from compute.graph.frame_tasks import gather_tile, place_exposure, solve_frame, transform_file
+from compute.graph.pipeline import Report, versions
+from compute.graph.references import digest, stage_sources
+from compute.settings import FrameSettings, ReferenceSettings
+from compute.stages.frame.groups import FrameKey, choose, frames, lay_plane
+from compute.stages.plane import Plane
+from compute.stages.reference import load
+
+__all__ = ["frame"]
+
+_INPUTS = ["exposure", "detector", "sha256", "measured_with", "corrected_with"]
+
+
+class _Job:
+    """What all tasks of one call share: where they stage, on what plane, and of which exposures."""
+
+    def __init__(self, catalog: Catalog, field: str, settings: FrameSettings, reference: ReferenceSettings | None):
+        self.store, self.field, self.settings, self.reference = catalog.store, field, settings, reference
+        self.target = {name: field_path(name, field) for name in ("transforms", "matches", "master")}
+        self.rows = choose(catalog.exposures, settings)
+        self.plane = _plane(catalog, field, self.rows, settings)
+        self.keys = frames(self.rows, settings.epoch_gap)
+        self.known = None if reference is None else load(reference, (self.plane.ra, self.plane.dec))
+        inputs = self.rows[_INPUTS].fillna("").to_numpy().tolist()
+        made_of = [inputs, digest(self.known, reference), vars(self.plane), versions()]
+        self.digest = settings.digest(field, json.dumps(made_of, sort_keys=True))
+        self.folder = f".staging/frame/{field}-{self.digest}"
+        self.paths = [measurement_path(row) for row in self.rows.to_dict("records")]
+
+
+def frame(
+    catalog: Catalog,
+    client: Client,
+    field: str,
+    settings: FrameSettings,
+    reference: ReferenceSettings | None = None,
+    *,
+    fresh: bool = False,
+    progress: Progress | None = None,
+) -> Report:
+    """Make the master frames of a field from all its measured exposures.
+
+    Parameters
+    ----------
+    reference
+        Catalog the frames are tied to; without one they lie where the headers put them.
+    fresh
+        Make them again though nothing changed.
+
+    Raises
+    ------
+    UnusableError
+        Without measured exposures, or where they are of several fields and none is chosen; where none can be placed.
+    """
+    job = _Job(catalog, field, settings, reference)
+    report = Report("frame")
+    made = catalog.manifest.provenance.get("frame", {}).get(field, {})
+    if made.get("digest") == job.digest and not fresh and catalog.store.exists(job.target["master"]):
+        report.skipped = len(job.rows)
+        return report
+    if fresh and catalog.store.exists(job.folder):
+        catalog.store.remove(job.folder)
+    solved = _solve(job, client, progress)
+    _note(report, solved)
+    placed = solved[solved["status"] == "ok"]
+    if placed.empty:
+        raise UnusableError(f"frame {field}", "no exposure that could be placed", "at least two that overlap")
+    _place(job, client, placed, progress)
+    counts = _gather(job, client, placed, progress)
+    report.done = int((placed["detector"] != "").sum())
+    _publish(job, catalog, solved, counts)
+    return report
+
+
+def _plane(catalog: Catalog, field: str, rows: pd.DataFrame, settings: FrameSettings) -> Plane:
+    """The plane a field has, unless the settings say otherwise: frames stay where they are as data are added."""
+    made = catalog.manifest.provenance.get("frame", {}).get(field, {}).get("plane")
+    if made and settings.ra is None and made["scale"] == settings.scale:
+        return Plane(**made)
+    return lay_plane(rows, settings)
+
+
+def _solve(job: _Job, client: Client, progress: Progress | None) -> pd.DataFrame:
+    """TRANSFORMS of every frame."""
+    epochs = sorted({key.epoch for key in job.keys})
+    staged = stage_sources(job.store, f"{job.folder}/reference", job.known, job.reference, epochs)
+    due = {}
+    for key, index in job.keys.items():
+        if not job.store.exists(transform_file(job.folder, key)):
+            paths = [job.paths[k] for k in index]
+            due["_".join((key.instrument, key.filter, key.epoch_name))] = (
+                job.store, job.folder, job.rows.iloc[index], paths, staged[key.epoch], key, job.plane, job.settings,
+            )  # fmt: skip
+    run_all(client, "frame", solve_frame, due, progress)
+    parts = []
+    for key in job.keys:
+        with job.store.open(transform_file(job.folder, key)) as file:
+            parts.append(read_table(file, TRANSFORMS))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _note(report: Report, solved: pd.DataFrame) -> None:
+    for row in solved[solved["status"] != "ok"].itertuples():
+        report.rejected.append({"exposure": row.exposure, "path": "", "reason": row.status})
+
+
+def _place(job: _Job, client: Client, placed: pd.DataFrame, progress: Progress | None) -> None:
+    """Stage the stars of every exposure by tile."""
+    frame_of = {(k.instrument, k.filter, k.epoch): n for n, k in enumerate(job.keys)}
+    number_of = {key: n for n, key in enumerate(zip(job.rows["exposure"], job.rows["detector"], strict=True))}
+    n_epochs = len({key.epoch for key in job.keys})
+    done, due = set(job.store.list(f"{job.folder}/placed", ".json")), {}
+    for row in placed.to_dict("records"):
+        number = number_of.get((row["exposure"], row["detector"]))
+        if number is None or f"{job.folder}/placed/{number}.json" in done:  # a reference catalog's row, or done
+            continue
+        frame_number = frame_of[row["instrument"], row["filter"], row["epoch"]]
+        due[f"{row['exposure']}-{row['detector']}"] = (
+            job.store, job.folder, job.paths[number], row, frame_number, number, n_epochs, job.settings,
+        )  # fmt: skip
+    run_all(client, "place", place_exposure, due, progress)
+
+
+def _gather(job: _Job, client: Client, placed: pd.DataFrame, progress: Progress | None) -> dict[str, int]:
+    """Stage MASTER and MATCHES by tile; how many stars each frame has."""
+    tiles: set[tuple[int, int]] = set()
+    for record in job.store.list(f"{job.folder}/placed", ".json"):
+        tiles.update(tuple(tile) for tile in json.loads(job.store.read_bytes(record)))
+    names, keys = job.rows[["exposure", "detector"]], list(job.keys)
+    least = [_least(job.settings, placed, key) for key in keys]
+    due = {
+        f"{i}_{j}": (job.store, job.folder, job.field, (i, j), keys, least, names, job.plane, job.settings)
+        for i, j in sorted(tiles)
+        if not job.store.exists(f"{job.folder}/tiles/{i}_{j}.json")
+    }
+    run_all(client, "gather", gather_tile, due, progress)
+    counts = dict.fromkeys(("_".join((k.instrument, k.filter, k.epoch_name)) for k in keys), 0)
+    for record in job.store.list(f"{job.folder}/tiles", ".json"):
+        for number, n in json.loads(job.store.read_bytes(record))["stars"].items():
+            counts[list(counts)[int(number)]] += n
+    return counts
+
+
+def _least(settings: FrameSettings, placed: pd.DataFrame, key: FrameKey) -> int:
+    """Exposures a star must be in: all there are where these are fewer than the setting."""
+    of = (placed["instrument"] == key.instrument) & (placed["filter"] == key.filter) & (placed["epoch"] == key.epoch)
+    return max(1, min(settings.min_found, int((of & (placed["detector"] != "")).sum())))
+
+
+def _publish(job: _Job, catalog: Catalog, solved: pd.DataFrame, counts: dict[str, int]) -> None:
+    """Move the three datasets of the field to their places, and record what they were made from."""
+    if not any(counts.values()):
+        raise UnusableError(f"frame {job.field}", "no star in enough exposures", f"{job.settings.min_found} exposures")
+    ties = f"{job.folder}/{job.target['transforms']}/part-0.parquet"
+    solved = TRANSFORMS.conform(solved)
+    job.store.commit(ties, lambda file: write_table(solved, TRANSFORMS, file))
+    for place in job.target.values():
+        staged = f"{job.folder}/{place}"
+        if job.store.exists(staged):  # a run that was killed here has moved some of them
+            job.store.publish(staged, place)
+    entry = {
+        "digest": job.digest,
+        "plane": vars(job.plane),
+        "settings": job.settings.model_dump(mode="json"),
+        "reference": job.reference and job.reference.model_dump(mode="json"),
+        "stars": counts,
+        "versions": versions(),
+    }
+    known = catalog.manifest.provenance.get("frame", {})
+    catalog.write_manifest(catalog.manifest.with_stage("frame", {**known, job.field: entry}))
+    job.store.remove(job.folder)

@@ -1,0 +1,90 @@
+"""What workers run to make master frames: one frame, one exposure, one tile each; results committed as they end."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from catalogs.catalog import field_path, frame_path
+from catalogs.masters import MASTER, MATCHES, PLACED, TRANSFORMS
+from catalogs.parquet import read_table, write_table
+from catalogs.schema import Table
+from catalogs.store import Store
+from catalogs.tables import MEASUREMENTS
+from compute.graph.references import read_sources
+from compute.settings import FrameSettings
+from compute.stages.frame.groups import FrameKey
+from compute.stages.frame.place import margin, place, tiles
+from compute.stages.frame.sample import COLUMNS
+from compute.stages.frame.stars import tile_stars
+from compute.stages.frame.ties import read_transform, transforms
+from compute.stages.plane import Plane
+
+__all__ = ["gather_tile", "place_exposure", "solve_frame", "transform_file"]
+
+
+def solve_frame(
+    store: Store, folder: str, rows: pd.DataFrame, paths: list[str], reference: str, key: FrameKey, plane: Plane,
+    settings: FrameSettings,
+) -> None:  # fmt: skip
+    """Find how the exposures of one frame lie on it.
+
+    `rows` are their EXPOSURES, `paths` their MEASUREMENTS, `reference` the staged reference catalog or empty.
+    """
+    measured = [_read(store, path, MEASUREMENTS, COLUMNS) for path in paths]
+    found = transforms(rows.reset_index(drop=True), measured, read_sources(store, reference), key, plane, settings)
+    _write(store, transform_file(folder, key), found, TRANSFORMS)
+
+
+def transform_file(folder: str, key: FrameKey) -> str:
+    """Where the transformations of a frame are staged."""
+    return f"{folder}/solved/{key.instrument}_{key.filter}_{key.epoch_name}.parquet"
+
+
+def place_exposure(
+    store: Store, folder: str, path: str, row: dict[str, Any], frame: int, number: int, n_epochs: int,
+    settings: FrameSettings,
+) -> None:  # fmt: skip
+    """Put all stars of one exposure on the frame, a file for each tile; `row` is its row of TRANSFORMS."""
+    stars = _read(store, path, MEASUREMENTS, COLUMNS)
+    placed = place(stars, frame, number, read_transform(row), (row["floor"], row["floor_mag"]), row["zero_point"])
+    there = []
+    for (i, j), part in tiles(placed, margin(settings, n_epochs)):
+        _write(store, f"{folder}/placed/{i}_{j}/{number}.parquet", part, PLACED)
+        there.append([i, j])
+    _record(store, f"{folder}/placed/{number}.json", there)
+
+
+def gather_tile(
+    store: Store, folder: str, field: str, tile: tuple[int, int], keys: list[FrameKey], least: list[int],
+    names: pd.DataFrame, plane: Plane, settings: FrameSettings,
+) -> None:  # fmt: skip
+    """Identify and average the stars of one tile; stage its parts of MASTER and MATCHES."""
+    i, j = tile
+    parts = [_read(store, path, PLACED) for path in store.list(f"{folder}/placed/{i}_{j}", ".parquet")]
+    epochs = sorted({key.epoch for key in keys})
+    epoch_of = np.array([epochs.index(key.epoch) for key in keys])
+    found = tile_stars(pd.concat(parts, ignore_index=True), tile, epoch_of, np.array(least), names, plane, settings)
+    counts = {}
+    for frame, master in found.masters.items():
+        place_of = f"{folder}/{frame_path(field, *keys[frame][:2], keys[frame].epoch_name)}"
+        _write(store, f"{place_of}/part-{i}_{j}.parquet", master, MASTER)
+        counts[str(frame)] = len(master)
+    if len(found.matches):
+        _write(store, f"{folder}/{field_path('matches', field)}/part-{i}_{j}.parquet", found.matches, MATCHES)
+    _record(store, f"{folder}/tiles/{i}_{j}.json", {"stars": counts, "matches": len(found.matches)})
+
+
+def _read(store: Store, path: str, table: Table, columns: list[str] | None = None) -> pd.DataFrame:
+    with store.open(path) as file:
+        return read_table(file, table, columns)
+
+
+def _write(store: Store, path: str, frame: pd.DataFrame, table: Table) -> None:
+    store.commit(path, lambda file: write_table(frame, table, file))
+
+
+def _record(store: Store, path: str, content: Any) -> None:
+    """The last thing a task writes: what has a record is done."""
+    store.commit(path, lambda file: file.write(json.dumps(content).encode()))

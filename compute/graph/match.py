@@ -1,0 +1,116 @@
+"""Stage `match` on a cluster: master frames against a reference catalog, a tile a task."""
+
+import re
+
+import pandas as pd
+from distributed import Client
+
+from catalogs.catalog import Catalog, field_path, frame_path
+from catalogs.errors import UnusableError
+from catalogs.masters import MASTER, MATCHES
+from catalogs.parquet import read_table, write_table
+from catalogs.store import Store
+from compute.graph.apply import Progress, run_all
+from compute.graph.pipeline import Report, versions
+from compute.graph.references import digest, read_sources, stage_sources
+from compute.settings import MatchSettings, ReferenceSettings
+from compute.stages.match import match as match_tile
+from compute.stages.plane import TILE, Plane
+from compute.stages.reference import load
+
+__all__ = ["match"]
+
+_PART = re.compile(r"instrument=([^/]+)/filter=([^/]+)/epoch=([^/]+)/part-(-?\d+)_(-?\d+)\.parquet")
+
+
+def match(
+    catalog: Catalog,
+    client: Client,
+    field: str,
+    settings: MatchSettings,
+    reference: ReferenceSettings,
+    *,
+    fresh: bool = False,
+    progress: Progress | None = None,
+) -> Report:
+    """Pair the stars of a field's master frames with the sources of a reference catalog: rows of MATCHES.
+
+    Sources stand at the epoch of each frame. What an earlier call found for a catalog of the same name is replaced.
+
+    Raises
+    ------
+    UnusableError
+        Where the field has no master frames, or the reference cannot be used.
+    """
+    frames = catalog.manifest.provenance.get("frame", {})
+    if field not in frames:
+        raise UnusableError(f"match: field {field}", f"frames of {', '.join(frames) or 'none'}", "master frames of it")
+    plane, report = Plane(**frames[field]["plane"]), Report("match")
+    known = load(reference, (plane.ra, plane.dec))
+    name = re.sub(r"[^A-Za-z0-9_.+-]", "_", known.name)
+    made_of = settings.digest(frames[field]["digest"], digest(known, reference), name)
+    past = catalog.manifest.provenance.get("match", {})
+    parts = [m for path in catalog.store.list(field_path("master", field), ".parquet") if (m := _PART.search(path))]
+    if past.get(field, {}).get(name, {}).get("digest") == made_of and not fresh:
+        report.skipped = len(parts)
+        return report
+    folder = f".staging/match/{field}"
+    if catalog.store.exists(folder):
+        catalog.store.remove(folder)
+    staged = stage_sources(catalog.store, folder, known, reference, sorted({float(part[3]) for part in parts}))
+    work = {}
+    for part in parts:
+        place = f"{name}-{'_'.join(part.groups())}.parquet"
+        work[place] = (
+            catalog.store, f"{folder}/out/{place}", frame_path(field, *part.groups()[:3]), staged[float(part[3])],
+            name, (int(part[4]), int(part[5])), plane, settings, frames[field]["settings"]["reserve"],
+        )  # fmt: skip
+    run_all(client, "match", _match_tile, work, progress)
+    rows = _publish(catalog, folder, field_path("matches", field), f"{name}-")
+    entry = {"digest": made_of, "rows": rows, "settings": settings.model_dump(mode="json"), "versions": versions()}
+    entry |= {
+        "reference": reference.model_dump(mode="json"),
+        "notes": list(known.notes),
+        "removed": dict(known.removed),
+    }
+    this = {**past.get(field, {}), name: entry}
+    catalog.write_manifest(catalog.manifest.with_stage("match", {**past, field: this}))
+    catalog.store.remove(folder)
+    report.done = len(parts)
+    return report
+
+
+def _publish(catalog: Catalog, folder: str, target: str, prefix: str) -> int:
+    """Move what was found to its place, for what an earlier call found; how many rows."""
+    rows = 0
+    found = catalog.store.list(f"{folder}/out", ".parquet")
+    names = {path.rsplit("/", 1)[1] for path in found}
+    for path in found:
+        with catalog.store.open(path) as file:
+            rows += len(read_table(file, MATCHES, ["star_id"]))
+        catalog.store.publish(path, f"{target}/{path.rsplit('/', 1)[1]}")
+    for path in catalog.store.list(target, ".parquet"):
+        name = path.rsplit("/", 1)[1]
+        if name.startswith(prefix) and name not in names:
+            catalog.store.remove(path)
+    return rows
+
+
+def _match_tile(
+    store: Store, out: str, frame: str, staged: str, name: str, tile: tuple[int, int], plane: Plane,
+    settings: MatchSettings, reserve: float,
+) -> None:  # fmt: skip
+    """One tile of one frame; its neighbours are read too, as far as they matter."""
+    around, parts = 0.5 + 2 * settings.radius / plane.scale / TILE, []
+    for i in (-1, 0, 1):
+        for j in (-1, 0, 1):
+            path = f"{frame}/part-{tile[0] + i}_{tile[1] + j}.parquet"
+            if store.exists(path):
+                with store.open(path) as file:
+                    parts.append(read_table(file, MASTER))
+    master = pd.concat(parts, ignore_index=True)
+    off = [(master[axis] / TILE - number - 0.5).abs() for axis, number in zip("xy", tile, strict=True)]
+    master = master[(off[0] <= around) & (off[1] <= around)].reset_index(drop=True)
+    found = match_tile(master, read_sources(store, staged), name, tile, plane, settings, reserve)
+    if len(found):
+        store.commit(out, lambda file: write_table(found, MATCHES, file))

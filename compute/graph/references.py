@@ -1,0 +1,44 @@
+"""A reference catalog for tasks: read once, moved to each epoch, staged where workers find it."""
+
+import hashlib
+from collections.abc import Iterable
+from functools import partial
+
+import pandas as pd
+
+from catalogs.references import Reference
+from catalogs.store import Store
+from compute.settings import ReferenceSettings
+from compute.stages.reference import propagated
+
+__all__ = ["digest", "read_sources", "stage_sources"]
+
+
+def digest(reference: Reference | None, settings: ReferenceSettings | None) -> str:
+    """Changes with the sources and with how they are used; empty without a catalog."""
+    if reference is None or settings is None:
+        return ""
+    rows = pd.util.hash_pandas_object(reference.sources, index=False).to_numpy()
+    return settings.digest(hashlib.sha256(rows.tobytes()).hexdigest())
+
+
+def stage_sources(
+    store: Store, folder: str, reference: Reference | None, settings: ReferenceSettings | None, epochs: Iterable[float]
+) -> dict[float, str]:
+    """Write the sources as they are at each epoch; where, by epoch, and empty paths without a catalog."""
+    paths = {}
+    for epoch in epochs:
+        paths[epoch] = ""
+        if reference is not None and settings is not None:
+            paths[epoch] = f"{folder}/{epoch:.2f}.parquet"
+            moved = propagated(reference.sources, epoch, settings).assign(row=range(len(reference.sources)))
+            store.commit(paths[epoch], partial(moved.to_parquet, index=False))
+    return paths
+
+
+def read_sources(store: Store, path: str) -> pd.DataFrame | None:
+    """What was staged, None for an empty path."""
+    if not path:
+        return None
+    with store.open(path) as file:
+        return pd.read_parquet(file)

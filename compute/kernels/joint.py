@@ -1,0 +1,339 @@
+"""The ePSF, and one position and flux per star over all its exposures, solved together.
+
+Averaging residuals at fixed positions (Anderson & King 2000, section 4.2) lets a wrong ePSF and wrong positions agree
+with each other, and only dithers pull them apart, slowly. Here both move at once: least squares for the coefficients of
+the ePSF and for three numbers per star, of which the latter are eliminated exactly (a Schur complement, never formed).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compute.kernels._jit import jit
+from compute.kernels.spline import taps as taps_of
+from compute.kernels.stamps import Stamps, gather_stamps, sample_stamps
+from compute.kernels.threads import each
+
+_BLOCKS = 16  # of stars; their sums are added in order, so that results do not depend on threads
+_DAMP = 1e-9  # of a star's own curvature, for stars without a usable pixel
+
+
+class Table(NamedTuple):
+    """An ePSF: spline coefficients (n_fy, n_fx, n, n), fiducials [pix], samples per pixel, order of the spline."""
+
+    coef: NDArray[np.float64]
+    fx: NDArray[np.float64]
+    fy: NDArray[np.float64]
+    oversampling: int
+    order: int
+
+    @property
+    def taps(self) -> tuple[int, ...]:
+        """As kernels take the order."""
+        return taps_of(self.order)
+
+
+class Links(NamedTuple):
+    """Which stamps are one star: stamps are in order of star, and `start` (S + 1,) tells where each begins.
+
+    `slope` (K, 2, 2) is d(x, y) on the detector by d(x, y) on the frame; `gain` (K,) the stamp's flux for unit flux of
+    the star. `slack` [pix] is how far a stamp may stand from where its star's common position puts it, one sigma: what
+    the transformations do not describe.
+    """
+
+    start: NDArray[np.int64]
+    slope: NDArray[np.float64]
+    gain: NDArray[np.float64]
+    slack: float
+
+
+class Update(NamedTuple):
+    """What one joint step changes: the ePSF's coefficients, and of each star x, y on the frame and flux (S, 3).
+
+    `residual` is the root of the remaining gradient over that at the beginning, after `steps` of conjugate gradients.
+    """
+
+    coef: NDArray[np.float64]
+    star: NDArray[np.float64]
+    residual: float
+    steps: int
+
+
+def solve(
+    table: Table,
+    stamps: Stamps,
+    links: Links,
+    stiffness: NDArray,
+    *,
+    radius: float,
+    tolerance: float,
+    steps: int,
+    threads: int = 1,
+) -> Update:
+    """One Gauss-Newton step for ePSF and stars together.
+
+    Parameters
+    ----------
+    stiffness
+        (n, n) weight of squared second differences of neighbouring coefficients, in units of the curvature that stars
+        give a coefficient of the core.
+    radius
+        The sum of each fiducial's coefficients within it [pix] stays as it is: fluxes are defined by it, and stiffness
+        would otherwise shrink the ePSF and let all fluxes grow.
+    tolerance, steps
+        Conjugate gradients end when the gradient has fallen by this factor, or after as many steps.
+    """
+    parts = _parts(links.start)
+    system = [_Part(table, stamps, links, *part) for part in parts]
+    each(lambda k: system[k].prepare(), len(system), threads)
+    curvature = _add([part.curvature for part in system])
+    core = np.median(curvature[curvature > 0.3 * curvature.max()]) if curvature.max() > 0 else 1.0
+    spring = core * stiffness
+    held = _inside(table.coef.shape[-1], radius * table.oversampling)
+
+    def multiply(v: NDArray) -> NDArray:
+        return _hold(_add(each(lambda k: system[k].multiply(v), len(system), threads)) + _bend(v, spring), held)
+
+    scale = 1.0 / (curvature + 20.0 * spring + 1e-12 * core)
+    gradient = _hold(_add([part.gradient for part in system]) - _bend(table.coef, spring), held)
+    change, residual, taken = _conjugate_gradients(
+        multiply, gradient, lambda r: _hold(scale * r, held), tolerance, steps
+    )
+    star = np.concatenate(each(lambda k: system[k].stars(change), len(system), threads))
+    return Update(change, star, residual, taken)
+
+
+class _Part:
+    """The stamps of some stars: their share of the normal equations with these stars eliminated."""
+
+    def __init__(self, table: Table, stamps: Stamps, links: Links, first: int, last: int):
+        self.table, self.start = table, links.start[first : last + 1] - links.start[first]
+        rows = slice(links.start[first], links.start[last])
+        self.stamps = stamps._replace(**{name: getattr(stamps, name)[rows] for name in stamps._fields})
+        self.slope, self.gain, self.slack = links.slope[rows], links.gain[rows], links.slack
+        self.value = np.empty(self.stamps.light.shape)
+
+    def _sample(self, coef: NDArray, psi: NDArray, gx: NDArray, gy: NDArray) -> None:
+        s, t = self.stamps, self.table
+        sample_stamps(coef, t.fx, t.fy, t.oversampling, t.taps, s.x, s.y, s.at_x, s.at_y, psi, gx, gy)
+
+    def _gather(self, value: NDArray) -> NDArray:
+        s, t, out = self.stamps, self.table, np.zeros_like(self.table.coef)
+        gather_stamps(value, t.fx, t.fy, t.oversampling, t.taps, s.x, s.y, s.at_x, s.at_y, out)
+        return out
+
+    def prepare(self) -> None:
+        """Columns of the stars, their inverse matrices, the gradient and the diagonal."""
+        s, shape = self.stamps, self.stamps.light.shape
+        psi, gx, gy = np.empty(shape), np.empty(shape), np.empty(shape)
+        self._sample(self.table.coef, psi, gx, gy)
+        self.own, self.columns = np.empty((2, *shape), np.float32), np.empty((3, *shape), np.float32)
+        _columns(psi, gx, gy, s.flux, self.slope, self.gain, self.own, self.columns)
+        self.loose, self.inverse = np.empty((s.x.size, 2, 2)), np.empty((self.start.size - 1, 3, 3))
+        _loosen(self.own, s.weight, 1.0 / self.slack**2, self.loose)
+        # Of the stars' columns, too, only what the stamps' own slack does not explain counts.
+        self.seen = np.empty(self.columns.shape, np.float32)
+        for column, seen in zip(self.columns, self.seen, strict=True):
+            _weigh(column, self.own, s.weight, self.loose, seen)
+        _star_matrices(self.start, self.columns, self.seen, self.inverse)
+        self.missing = s.light - s.flux[:, None, None] * psi
+        self.gradient = self._gather(self._projected(self.missing.copy()))
+        self.curvature = _diagonal(self._gather, s)
+
+    def _projected(self, value: NDArray) -> NDArray:
+        """Weighted pixels `value` without what stars alone can explain, times flux; in place."""
+        _project(self.start, self.columns, self.seen, self.inverse, value, np.empty(3))
+        _weigh(value, self.own, self.stamps.weight, self.loose, value)
+        value *= self.stamps.flux[:, None, None]
+        return value
+
+    def multiply(self, v: NDArray) -> NDArray:
+        """Normal matrix of these stamps times a change of coefficients."""
+        _forward(v, self, self.value)
+        return self._gather(self._projected(self.value))
+
+    def stars(self, change: NDArray) -> NDArray:
+        """What the stars change when the coefficients do."""
+        _forward(change, self, self.value)
+        out = np.empty((self.start.size - 1, 3))
+        _solve_stars(self.start, self.seen, self.inverse, self.missing - self.value, out)
+        return out
+
+
+def _forward(v: NDArray, part: _Part, out: NDArray) -> None:
+    """Light in pixels for a change of coefficients."""
+    skip = np.empty_like(out)
+    part._sample(v, out, skip, skip)
+    out *= part.stamps.flux[:, None, None]
+
+
+def _diagonal(gather, stamps: Stamps) -> NDArray:
+    """Curvature of every coefficient, near enough: each pixel's weight is shared like its light."""
+    return gather((stamps.flux[:, None, None] ** 2 * stamps.weight).astype(np.float64)) * 0.2
+
+
+def _parts(start: NDArray) -> list[tuple[int, int]]:
+    """Runs of stars with about as many stamps in each."""
+    n_stars = start.size - 1
+    edges = np.unique(np.searchsorted(start, np.linspace(0, start[-1], min(_BLOCKS, n_stars) + 1).round()))
+    edges[0], edges[-1] = 0, n_stars
+    return list(zip(edges[:-1], edges[1:], strict=True))
+
+
+def _add(arrays: list[NDArray]) -> NDArray:
+    """Sum in a fixed tree."""
+    while len(arrays) > 1:
+        arrays = [a + b for a, b in zip(arrays[::2], arrays[1::2], strict=False)] + arrays[len(arrays) // 2 * 2 :]
+    return arrays[0]
+
+
+def _bend(v: NDArray, spring: NDArray) -> NDArray:
+    """Half the gradient of the roughness sum spring (second differences)^2, along both axes."""
+    out = np.zeros_like(v)
+    for axis in (2, 3):
+        a, b, c = _three(v, axis)
+        second = _middle(spring, axis - 2) * (a - 2.0 * b + c)
+        d, e, f = _three(out, axis)
+        d += second
+        e -= 2.0 * second
+        f += second
+    return out
+
+
+def _three(v: NDArray, axis: int) -> tuple[NDArray, NDArray, NDArray]:
+    """Neighbours along an axis: before, here, after."""
+    n = v.shape[axis]
+    return tuple(v[(slice(None),) * axis + (slice(k, n - 2 + k),)] for k in range(3))  # type: ignore[return-value]
+
+
+def _middle(v: NDArray, axis: int) -> NDArray:
+    return v[1:-1] if axis == 0 else v[:, 1:-1]
+
+
+def _inside(n: int, radius: float) -> NDArray[np.float64]:
+    """1 for coefficients within `radius` samples of the middle."""
+    offset = np.arange(n) - (n - 1) // 2
+    return (np.hypot(offset, offset[:, None]) <= radius).astype(np.float64)
+
+
+def _hold(v: NDArray, held: NDArray) -> NDArray:
+    """`v` without what changes the sum over `held` of any fiducial."""
+    return v - held * (np.einsum("...vu,vu->...", v, held) / held.sum())[..., None, None]
+
+
+def _conjugate_gradients(multiply, b: NDArray, precondition, tolerance: float, steps: int):
+    """Solution of multiply(x) = b, the gradient that is left relative to b's, and the steps taken."""
+    x, r = np.zeros_like(b), b.copy()
+    z = precondition(r)
+    p, rz = z.copy(), float(np.vdot(r, z))
+    begin = rz
+    for step in range(steps):
+        if rz <= tolerance**2 * begin or begin == 0.0:
+            return x, float(np.sqrt(rz / begin)) if begin else 0.0, step
+        q = multiply(p)
+        alpha = rz / float(np.vdot(p, q))
+        x += alpha * p
+        r -= alpha * q
+        z = precondition(r)
+        rz, old = float(np.vdot(r, z)), rz
+        p *= rz / old
+        p += z
+    return x, float(np.sqrt(rz / begin)), steps
+
+
+@jit
+def _columns(psi, gx, gy, flux, slope, gain, own, columns):
+    """Derivatives of pixels by the stamp's own position, and by the star's x and y on the frame and its flux."""
+    for k in range(flux.size):
+        for j in range(psi.shape[1]):
+            for i in range(psi.shape[2]):
+                a, b = flux[k] * gx[k, j, i], flux[k] * gy[k, j, i]
+                own[0, k, j, i], own[1, k, j, i] = a, b
+                columns[0, k, j, i] = a * slope[k, 0, 0] + b * slope[k, 1, 0]
+                columns[1, k, j, i] = a * slope[k, 0, 1] + b * slope[k, 1, 1]
+                columns[2, k, j, i] = gain[k] * psi[k, j, i]
+
+
+@jit
+def _loosen(own, weight, stiff, loose):
+    """Inverse of each stamp's normal matrix of its own position, held by `stiff` [1/pix^2]."""
+    for k in range(loose.shape[0]):
+        a, b, c = stiff, 0.0, stiff
+        for j in range(weight.shape[1]):
+            for i in range(weight.shape[2]):
+                a += weight[k, j, i] * own[0, k, j, i] * own[0, k, j, i]
+                b += weight[k, j, i] * own[0, k, j, i] * own[1, k, j, i]
+                c += weight[k, j, i] * own[1, k, j, i] * own[1, k, j, i]
+        det = a * c - b * b
+        loose[k, 0, 0], loose[k, 1, 1] = c / det, a / det
+        loose[k, 0, 1] = loose[k, 1, 0] = -b / det
+
+
+@jit
+def _weigh(value, own, weight, loose, out):
+    """Pixels times weights, less what a stamp's own slack explains: W v - W G (G'WG + 1/slack^2)^-1 G'W v."""
+    for k in range(loose.shape[0]):
+        p = q = 0.0
+        for j in range(weight.shape[1]):
+            for i in range(weight.shape[2]):
+                w = weight[k, j, i] * value[k, j, i]
+                p += w * own[0, k, j, i]
+                q += w * own[1, k, j, i]
+        a, b = loose[k, 0, 0] * p + loose[k, 0, 1] * q, loose[k, 1, 0] * p + loose[k, 1, 1] * q
+        for j in range(weight.shape[1]):
+            for i in range(weight.shape[2]):
+                out[k, j, i] = weight[k, j, i] * (value[k, j, i] - a * own[0, k, j, i] - b * own[1, k, j, i])
+
+
+@jit
+def _star_matrices(start, columns, seen, inverse):
+    """Inverse of each star's own normal matrix."""
+    h = np.empty((3, 3))
+    for s in range(inverse.shape[0]):
+        h[:] = 0.0
+        for k in range(start[s], start[s + 1]):
+            for j in range(seen.shape[2]):
+                for i in range(seen.shape[3]):
+                    for a in range(3):
+                        for b in range(a + 1):
+                            h[a, b] += seen[a, k, j, i] * columns[b, k, j, i]
+        for a in range(3):
+            h[a, a] += _DAMP * h[a, a] + 1e-30
+            for b in range(a):
+                h[b, a] = h[a, b]
+        inverse[s] = np.linalg.inv(h)
+
+
+@jit
+def _star_sums(first, last, seen, value, sums):
+    sums[:] = 0.0
+    for k in range(first, last):
+        for j in range(value.shape[1]):
+            for i in range(value.shape[2]):
+                v = value[k, j, i]
+                sums[0] += v * seen[0, k, j, i]
+                sums[1] += v * seen[1, k, j, i]
+                sums[2] += v * seen[2, k, j, i]
+
+
+@jit
+def _project(start, columns, seen, inverse, value, sums):
+    """Take from `value` what the stars' columns explain of it."""
+    for s in range(start.size - 1):
+        _star_sums(start[s], start[s + 1], seen, value, sums)
+        a = inverse[s] @ sums
+        for k in range(start[s], start[s + 1]):
+            for j in range(value.shape[1]):
+                for i in range(value.shape[2]):
+                    value[k, j, i] -= (
+                        a[0] * columns[0, k, j, i] + a[1] * columns[1, k, j, i] + a[2] * columns[2, k, j, i]
+                    )
+
+
+@jit
+def _solve_stars(start, seen, inverse, value, out):
+    sums = np.empty(3)
+    for s in range(start.size - 1):
+        _star_sums(start[s], start[s + 1], seen, value, sums)
+        out[s] = inverse[s] @ sums

@@ -1,0 +1,138 @@
+"""The good stars of all exposures of a frame in one set of arrays."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compute.kernels.averages import Means, mean_positions, mean_values
+from compute.kernels.floors import floor
+from compute.kernels.identify import identify
+from compute.kernels.planefit import Fit, fit
+from compute.kernels.reserve import reserved
+from compute.kernels.transforms import Transform, TransformError
+from compute.settings import FrameSettings
+from compute.stages.frame.sample import Sample, on_frame
+
+__all__ = ["Detections"]
+
+_MAG_CLIP, _MAG_LEAST, _MAG_SETTLED = 4.0, 0.02, 1e-5  # [sigma], [mag], [mag]
+
+
+class Detections:
+    """Samples side by side, and how their exposures lie on the frame now.
+
+    Attributes
+    ----------
+    transforms, fits, reasons
+        By exposure; None for those that are not placed, with the reason.
+    floors
+        By exposure, noise beyond the formal errors [pix of the frame].
+    rows
+        Detections that are part of a star, in order of star; `start` tells where each star's begin.
+    """
+
+    def __init__(
+        self, samples: list[Sample], starts: list[Transform | None], reasons: list[str], settings: FrameSettings
+    ):
+        self.settings, self.samples = settings, samples
+        self.transforms, self.reasons = list(starts), list(reasons)
+        self.fits: list[Fit | None] = [None] * len(samples)
+        self.floors = np.zeros(len(samples))
+        sizes = [one.x.size for one in samples]
+        self.first = np.cumsum([0, *sizes])
+        self.exposure = np.repeat(np.arange(len(samples)), sizes)
+        self.mag, self.var_mag = (np.concatenate([one[n] for one in samples]) for n in (6, 7))
+        self.least = max(1, min(settings.min_found, sum(start is not None for start in starts)))
+
+    def _placed(self) -> Iterator[tuple[int, Transform]]:
+        for k, transform in enumerate(self.transforms):
+            if transform is not None:
+                yield k, transform
+
+    def on_frame(self) -> NDArray[np.float64]:
+        """x, y, var_x, var_y, cov_xy of all detections, floors included, (5, n); NaN of exposures not placed."""
+        out = np.full((5, self.exposure.size), np.nan)
+        for k, transform in self._placed():
+            out[:, self.first[k] : self.first[k + 1]] = on_frame(self.samples[k], transform, self.floors[k])
+        return out
+
+    def group(self) -> None:
+        """Say which detections are one star; only stars found often enough stay."""
+        x, y, var_x, var_y, _ = self.on_frame()
+        rank = np.empty(x.size, np.int64)
+        rank[np.lexsort((np.arange(x.size), var_x + var_y))] = np.arange(x.size)
+        star = identify(x, y, self.exposure, rank, self.settings.radius)
+        count = np.bincount(star[star >= 0], minlength=x.size)
+        keep = np.flatnonzero((star >= 0) & (count[star] >= self.least))
+        self.rows = keep[np.lexsort((keep, star[keep]))]
+        if self.rows.size == 0:
+            raise TransformError(f"found no star in {self.least} exposures, expected many")
+        founder = star[self.rows]
+        self.start = np.append(np.flatnonzero(np.diff(founder, prepend=-1)), self.rows.size)
+        self.founder = founder[self.start[:-1]]
+        self.star = np.repeat(np.arange(self.founder.size), np.diff(self.start))
+
+    def average(self) -> Means:
+        """Mean positions of all stars at the present transformations."""
+        self.at = self.on_frame()[:, self.rows]
+        x, y, var_x, var_y, cov_xy = self.at
+        means, self.used = mean_positions(self.start, x, y, var_x, var_y, cov_xy, self.settings.clip)
+        self.reserved = reserved(means.x, means.y, self.settings.reserve)
+        return means
+
+    def transform(self, means: Means) -> float:
+        """Transform every exposure to the means; the farthest that any corner of one moved [pix of the frame]."""
+        farthest = 0.0
+        for k, transform in self._placed():
+            of = np.flatnonzero((self.exposure[self.rows] == k) & self.used & ~self.reserved[self.star])
+            one, star = self.samples[k].take(self.rows[of] - self.first[k]), self.star[of]
+            kind, before = self.settings.transform if one.corrected else self.settings.raw_transform, self.fits[k]
+            try:
+                found = fit(
+                    kind, one.x, one.y, means.x[star], means.y[star], np.sqrt(self.at[2, of] + means.var_x[star]),
+                    np.sqrt(self.at[3, of] + means.var_y[star]), clip=self.settings.clip,
+                    start=None if before is None else before.transform,
+                )  # fmt: skip
+            except TransformError as error:
+                self.transforms[k], self.fits[k], self.reasons[k] = None, None, str(error)
+                continue
+            corners = one.x[[one.x.argmin(), one.x.argmax()]], one.y[[one.y.argmin(), one.y.argmax()]]
+            moved = np.subtract(transform.apply(*corners), found.transform.apply(*corners))
+            farthest = max(farthest, float(np.abs(moved).max()))
+            self.transforms[k], self.fits[k] = found.transform, found
+        return farthest
+
+    def estimate_floors(self, means: Means) -> None:
+        """Noise of each exposure beyond its formal errors, from residuals about the means."""
+        kept = 1 - np.array([means.var_x, means.var_y])[:, self.star] / self.at[2:4]
+        for k, transform in self._placed():
+            of = np.flatnonzero((self.exposure[self.rows] == k) & self.used)
+            star = self.star[of]
+            x, y, *variance, _ = on_frame(self.samples[k].take(self.rows[of] - self.first[k]), transform, 0.0)
+            residual = np.concatenate([x - means.x[star], y - means.y[star]])
+            self.floors[k] = np.nan_to_num(floor(residual, np.concatenate(variance), kept[:, of].ravel()))
+
+    def photometry(self, base: int) -> tuple[NDArray, NDArray, NDArray]:
+        """Zero points, their errors and the floors of magnitudes, by exposure, so that all agree with `base`."""
+        n = len(self.samples)
+        exposure, mag, var = self.exposure[self.rows], self.mag[self.rows], self.var_mag[self.rows]
+        zero, error, extra = np.zeros(n), np.full(n, np.nan), np.zeros(n)
+        for _ in range(self.settings.rounds):
+            total, before = var + extra[exposure] ** 2, zero.copy()
+            mean, var_mean, _ = mean_values(self.start, mag + zero[exposure], total, _MAG_CLIP)
+            for k, _ in self._placed():
+                of = np.flatnonzero((exposure == k) & self.used & np.isfinite(mag) & np.isfinite(mean[self.star]))
+                if of.size == 0:
+                    continue
+                star = self.star[of]
+                offset, noise = mean[star] - mag[of], np.sqrt(total[of] + var_mean[star])
+                near = np.abs(offset - np.median(offset)) < np.maximum(_MAG_CLIP * noise, _MAG_LEAST)
+                weight = near / noise**2
+                zero[k], error[k] = (weight * offset).sum() / weight.sum(), 1 / np.sqrt(weight.sum())
+                extra[k] = np.nan_to_num(floor(offset - zero[k], var[of], 1 - var_mean[star] / total[of]))
+            if np.isfinite(error[base]):
+                zero -= zero[base]
+            if np.abs(zero - before).max() < _MAG_SETTLED:
+                break
+        return np.where(np.isnan(error), np.nan, zero), error, extra
