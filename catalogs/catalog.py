@@ -22,8 +22,8 @@ from catalogs.store import Store
 from catalogs.tables import EXPOSURES, MEASUREMENTS
 
 __all__ = [
-    "Catalog", "create_or_open", "field_path", "frame_path", "measurement_path", "open_catalog", "own_epsf_path",
-    "read_part",
+    "Catalog", "calibration_path", "create_or_open", "field_path", "frame_path", "measurement_path", "open_catalog",
+    "own_epsf_path", "read_part",
 ]  # fmt: skip
 
 _MANIFEST = "catalog.json"
@@ -205,6 +205,13 @@ def frame_path(field: str, instrument: str, filter: str, epoch: str) -> str:
     """Folder of one master frame."""
     names = {"instrument": instrument, "filter": filter, "epoch": epoch}
     return "/".join([field_path("master", field), *(f"{key}={_segment(key, value)}" for key, value in names.items())])
+
+
+def calibration_path(kind: str, instrument: str, detector: str, filter: str, name: str) -> str:
+    """Folder of a cube; `kind` is ``epsf`` or ``distortion``. The newest name in alphabetical order counts."""
+    names = {"instrument": instrument, "detector": detector, "filter": filter}
+    camera = "_".join(_segment(key, value) for key, value in names.items())
+    return f"cubes/{kind}/{camera}/{_segment('calibration', name)}.zarr"
 
 
 def own_epsf_path(row: Mapping[Any, Any]) -> str:

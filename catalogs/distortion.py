@@ -131,7 +131,7 @@ class DistortionCube:
     def from_dataset(cls, dataset: xr.Dataset) -> "DistortionCube":
         """Inverse of :meth:`to_dataset`, for datasets with more in them too, as those of simulated truth.
 
-        UnusableError where a variable or attribute is missing.
+        UnusableError where a variable or attribute is missing, or cannot be read.
         """
         try:
             told: dict[str, Any] = {f.name: dataset.attrs[f.name] for f in fields(cls) if f.name in dataset.attrs}
@@ -140,7 +140,7 @@ class DistortionCube:
             if "n_x" not in told:
                 told["n_x"] = _columns(dataset)
             return cls(layers=layers, chips=dataset["chips"].values, **told)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, RuntimeError) as error:  # the last of broken chunks
             raise UnusableError("distortion dataset", error, "the variables of a DistortionCube") from None
 
 

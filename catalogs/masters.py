@@ -14,7 +14,14 @@ _fitted = partial(Column, nan=True)
 
 _EXPOSURE = Column("exposure", _STR, "", "meta.id;obs.exposure", "exposure, or name of the reference catalog")
 _DETECTOR = Column("detector", _STR, "", "meta.id;instr.det", "detector; empty for a reference catalog")
-_STAR_ID = Column("star_id", _I8, "", "meta.id;meta.main", "number of the star, unique in its field", low=0)
+_STAR_ID = Column(
+    "star_id",
+    _I8,
+    "",
+    "meta.id;meta.main",
+    "number of the star in its field, given anew whenever frames are made",
+    low=0,
+)
 
 # What tells one master frame from another; also the path keys of MASTER.
 FRAME_KEYS = (
@@ -39,7 +46,7 @@ TRANSFORMS = Table(
         Column("covariance", _STR, "pix2", "stat.covariance", "JSON: covariance of the coefficients, x_frame's first"),
         _fitted("scale", _F8, "mas/pix", "instr.scale", "pixel scale, velocity aberration removed"),
         _fitted("scale_error", _F8, "mas/pix", "stat.error;instr.scale", "standard error of scale", low=0),
-        _fitted("rotation", _F8, "deg", "pos.posAng", "of image +y, east of north", low=-180, high=360),
+        _fitted("rotation", _F8, "deg", "pos.posAng", "of image +y, east of the frame's north", low=-180, high=360),
         _fitted("skew_on", _F8, "", "instr.param", "half the relative difference of the scales of the axes"),
         _fitted("skew_off", _F8, "", "instr.param", "half the departure of the axes from a right angle [rad]"),
         _fitted("zero_point", _F8, "mag", "phot.mag;arith.zp", "added to magnitudes of this exposure"),

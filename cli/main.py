@@ -11,6 +11,7 @@ VERBS = {
     "simulate": "Draw skies with known truth as the files that telescopes deliver.",
     "measure": "Enter frames into a catalog and measure their stars.",
     "ingest": "Enter frames into a catalog without measuring them.",
+    "calibrate": "Build library ePSFs from dithered exposures.",
     "frame": "Average measurements in master frames of a field.",
     "match": "Pair stars of master frames with a reference catalog.",
     "report": "Write pages and pictures that tell how good a catalog is.",

@@ -36,7 +36,7 @@ def command(
 
     from catalogs.catalog import open_catalog
     from compute.graph import pipeline
-    from compute.graph.client import connect
+    from compute.graph.client import CALIBRATING, MEASURING, connect
     from compute.graph.run import writing
     from compute.stages.distortion import find_calibration
     from compute.stages.library import find_library
@@ -48,7 +48,11 @@ def command(
     for path in distortion:
         find_calibration(path)
     reports = []
-    with common.progress_bar() as progress, writing(catalog) as place, connect(cluster, workers) as client:
+    with (
+        common.progress_bar() as progress,
+        writing(catalog) as place,
+        connect(cluster, workers, kernels=(MEASURING, CALIBRATING) if settings.perturb else (MEASURING,)) as client,
+    ):
         if files:
             reports.append(pipeline.ingest(place, client, files, replace=replace, fresh=fresh, progress=progress))
         measured = pipeline.measure(

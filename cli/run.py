@@ -13,13 +13,11 @@ def command(recipe, cluster, workers, fresh, strict, as_json):
     """Run every stage that RECIPE.toml names; what is already there is not computed again."""
     checked = read_recipe(recipe)
 
-    from compute.graph.client import FRAMING, MEASURING, connect
+    from compute.graph.client import CALIBRATING, FRAMING, MEASURING, connect
     from compute.graph.run import run
 
-    kernels = tuple(
-        module for module, stages in ((MEASURING, {"measure"}), (FRAMING, {"frame", "match"}))
-        if stages & set(checked.stages)
-    )  # fmt: skip
+    needs = {MEASURING: {"calibrate", "measure"}, CALIBRATING: {"calibrate"}, FRAMING: {"calibrate", "frame", "match"}}
+    kernels = tuple(module for module, stages in needs.items() if stages & set(checked.stages))
     with common.progress_bar() as progress, connect(cluster, workers, kernels=kernels) as client:
         reports = run(checked, client, fresh=fresh, progress=progress)
     common.finish(checked.catalog, reports, as_json, strict)

@@ -8,9 +8,17 @@ import fsspec
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from catalogs.errors import PiazziError
-from compute.settings import FrameSettings, MatchSettings, MeasureSettings, ReferenceSettings, Settings, faults
+from compute.settings import (
+    CalibrateSettings,
+    FrameSettings,
+    MatchSettings,
+    MeasureSettings,
+    ReferenceSettings,
+    Settings,
+    faults,
+)
 
-STAGES = ("ingest", "measure", "frame", "match", "report")
+STAGES = ("ingest", "calibrate", "measure", "frame", "match", "report")
 
 
 class ExposureSection(Settings):
@@ -40,6 +48,7 @@ class Recipe(Settings):
     stages: tuple[Literal[STAGES], ...] = Field(("ingest", "measure"), min_length=1)  # type: ignore[valid-type]
     exposures: ExposureSection | None = None
     reference: ReferenceSettings | None = None
+    calibrate: CalibrateSettings = CalibrateSettings()
     measure: MeasureSection = MeasureSection()
     frame: FrameSettings = FrameSettings()
     match: MatchSettings = MatchSettings()

@@ -67,6 +67,12 @@ class MeasureSettings(Settings):
     searches: int = Field(2, ge=1, le=5, description="searches; all but the first with fitted stars removed")
     rounds: int = Field(3, ge=1, le=10, description="rounds of sky and fit; all but the first see neighbours removed")
     max_iterations: int = Field(30, ge=3, le=1000, description="most steps of one fit")
+    perturb: int = Field(
+        0,
+        ge=0,
+        le=5,
+        description="zones along each axis in which the library ePSF is adjusted to each exposure; 0: none",
+    )
     own_epsf: EpsfSettings = Field(EpsfSettings(), description="the ePSF built where none is given")
 
     @model_validator(mode="after")
@@ -115,7 +121,7 @@ class FrameSettings(Settings):
     reserve: float = Field(0.1, ge=0, le=0.5, description="share of the sky whose stars are kept out of every solve")
     rounds: int = Field(50, ge=2, le=1000, description="most rounds of averaging and transforming")
     tolerance: float = Field(1e-4, gt=0, description="settled when no exposure moves more than this [frame pix]")
-    epoch_gap: float = Field(0.25, gt=0, description="exposures farther apart than this are of two epochs [yr]")
+    epoch_gap: float = Field(0.25, ge=0.01, description="exposures farther apart than this are of two epochs [yr]")
     photometry: str = Field(
         "", description="exposure that sets the zero point of magnitudes; the middle one unless set"
     )
@@ -221,3 +227,14 @@ class CalibrateSettings(Settings):
     half: int = Field(5, ge=4, le=8, description="half width of the fitted pixels until the last update [pix]")
     steps: int = Field(60, ge=10, description="most steps of conjugate gradients in one update")
     threads: int = Field(1, ge=1, description="threads of the one task that solves")
+
+
+class PerturbSettings(Settings):
+    """A library ePSF adjusted to each exposure."""
+
+    zones: int = Field(1, ge=1, le=5, description="zones along each axis, fewer where stars are few")
+    least: int = Field(100, ge=20, description="least stars of a zone; fewer zones where stars are few")
+    stars: int = Field(1500, ge=50, description="most stars, brightest first")
+    signal_to_noise: float = Field(60.0, gt=5, description="least S/N of a star")
+    stiffness: float = Field(1e-3, gt=0, description="weight of roughness in the change, in units of the stars' weight")
+    clip: float = Field(5.0, gt=1, description="stars whose chi2 is more than so many times the median are left out")

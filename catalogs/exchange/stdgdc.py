@@ -95,7 +95,7 @@ def _open(path: str, place: str) -> tuple[fits.Header, list[NDArray[np.float64]]
             with fits.open(io.BytesIO(content), ignore_missing_end=True, do_not_scale_image_data=True) as hdus:
                 header = hdus[0].header
                 images = [_scaled(hdu) for hdu in hdus if hdu.is_image and hdu.header["NAXIS"] in (2, 3)]
-    except (OSError, TypeError, ValueError, KeyError) as error:
+    except (OSError, TypeError, ValueError, KeyError, fits.VerifyError) as error:
         raise UnusableError(place, " ".join(str(error).split()), "a complete STDGDC FITS file") from error
     planes = [plane for image in images for plane in (image if image.ndim == 3 else [image])]
     if len(planes) not in (3, 5) or len({plane.shape for plane in planes[:3]}) > 1 or min(planes[0].shape) < 2:

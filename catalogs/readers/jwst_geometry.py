@@ -58,7 +58,7 @@ def find_corner(primary: Cards, sci: Cards, shape: tuple[int, ...]) -> Corner:
 
 
 def amplifiers(primary: Cards, detector: Detector, shape: tuple[int, ...], corner: Corner) -> tuple[Amplifier, ...]:
-    """Four stripes of 512 pixels along the fast axis of a full frame, else one.
+    """Four stripes of 512 pixels along the fast axis of a full frame or a stripe read like one, else one.
 
     The first amplifier stands where the fast axis begins; direction alternates from one to the next (JWST science
     calibration pipeline documentation, keywords FASTAXIS and SLOWAXIS).
@@ -66,7 +66,8 @@ def amplifiers(primary: Cards, detector: Detector, shape: tuple[int, ...], corne
     n_y, n_x = shape
     fast = int(primary.maybe_number("FASTAXIS") or detector.fast)
     slow = int(primary.maybe_number("SLOWAXIS") or detector.slow)
-    if not corner.full:
+    along = n_x if abs(fast) == 1 else n_y
+    if not (corner.full or (primary.maybe_number("NOUTPUTS") == 4 and along == SIZE)):
         return (Amplifier("A", 0, n_x, 0, n_y, detector.gain, detector.read_noise, fast, slow),)
     found = []
     for stripe in range(4):

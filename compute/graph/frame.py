@@ -12,7 +12,7 @@ from catalogs.parquet import read_table, write_table
 from compute.graph.apply import Progress, run_all
 from compute.graph.frame_tasks import gather_tile, place_exposure, solve_frame, transform_file
 from compute.graph.pipeline import Report, versions
-from compute.graph.references import digest, stage_sources
+from compute.graph.references import digest, near, stage_sources
 from compute.settings import FrameSettings, ReferenceSettings
 from compute.stages.frame.groups import FrameKey, choose, frames, lay_plane
 from compute.stages.plane import Plane
@@ -20,6 +20,7 @@ from compute.stages.reference import load
 
 __all__ = ["frame"]
 
+_TIES = "{}/part-0.parquet"
 _INPUTS = ["exposure", "detector", "sha256", "measured_with", "corrected_with"]
 
 
@@ -32,11 +33,13 @@ class _Job:
         self.rows = choose(catalog.exposures, settings)
         self.plane = _plane(catalog, field, self.rows, settings)
         self.keys = frames(self.rows, settings.epoch_gap)
-        self.known = None if reference is None else load(reference, (self.plane.ra, self.plane.dec))
+        centre = self.plane.ra, self.plane.dec
+        self.known = None if reference is None else load(near(reference, settings.within), centre)
         inputs = self.rows[_INPUTS].fillna("").to_numpy().tolist()
         made_of = [inputs, digest(self.known, reference), vars(self.plane), versions()]
         self.digest = settings.digest(field, json.dumps(made_of, sort_keys=True))
-        self.folder = f".staging/frame/{field}-{self.digest}"
+        self.staging = f".staging/frame/{field}"
+        self.folder = f"{self.staging}/{self.digest}"
         self.paths = [measurement_path(row) for row in self.rows.to_dict("records")]
 
 
@@ -68,7 +71,10 @@ def frame(
     report = Report("frame")
     made = catalog.manifest.provenance.get("frame", {}).get(field, {})
     if made.get("digest") == job.digest and not fresh and catalog.store.exists(job.target["master"]):
-        report.skipped = len(job.rows)
+        with catalog.store.open(_TIES.format(job.target["transforms"])) as file:
+            solved = read_table(file, TRANSFORMS)
+        _note(report, solved)
+        report.skipped = len(job.rows) - len(report.rejected)
         return report
     if fresh and catalog.store.exists(job.folder):
         catalog.store.remove(job.folder)
@@ -76,11 +82,16 @@ def frame(
     _note(report, solved)
     placed = solved[solved["status"] == "ok"]
     if placed.empty:
-        raise UnusableError(f"frame {field}", "no exposure that could be placed", "at least two that overlap")
+        job.store.remove(job.staging)
+        one = report.rejected[0]
+        found = f"none of {len(job.rows)} exposures that could be placed; {one['exposure']}: {one['reason']}"
+        raise UnusableError(f"frame {field}", found, "one at least")
     _place(job, client, placed, progress)
     counts = _gather(job, client, placed, progress)
     report.done = int((placed["detector"] != "").sum())
     _publish(job, catalog, solved, counts)
+    if job.known is not None:
+        report.notes += [{"exposure": job.known.name, "note": note} for note in job.known.notes]
     return report
 
 
@@ -163,9 +174,14 @@ def _publish(job: _Job, catalog: Catalog, solved: pd.DataFrame, counts: dict[str
     """Move the three datasets of the field to their places, and record what they were made from."""
     if not any(counts.values()):
         raise UnusableError(f"frame {job.field}", "no star in enough exposures", f"{job.settings.min_found} exposures")
-    ties = f"{job.folder}/{job.target['transforms']}/part-0.parquet"
+    ties = f"{job.folder}/{_TIES.format(job.target['transforms'])}"
     solved = TRANSFORMS.conform(solved)
     job.store.commit(ties, lambda file: write_table(solved, TRANSFORMS, file))
+    known = catalog.manifest.provenance.get("frame", {})
+    if job.field in known:  # until all are moved, what is there is neither the old nor the new
+        catalog.write_manifest(
+            catalog.manifest.with_stage("frame", {**known, job.field: known[job.field] | {"digest": ""}})
+        )
     for place in job.target.values():
         staged = f"{job.folder}/{place}"
         if job.store.exists(staged):  # a run that was killed here has moved some of them
@@ -178,6 +194,9 @@ def _publish(job: _Job, catalog: Catalog, solved: pd.DataFrame, counts: dict[str
         "stars": counts,
         "versions": versions(),
     }
-    known = catalog.manifest.provenance.get("frame", {})
-    catalog.write_manifest(catalog.manifest.with_stage("frame", {**known, job.field: entry}))
-    job.store.remove(job.folder)
+    manifest = catalog.manifest.with_stage("frame", {**known, job.field: entry})
+    matched = manifest.provenance.get("match", {})
+    if job.field in matched:  # went with the old frames
+        manifest = manifest.with_stage("match", {name: made for name, made in matched.items() if name != job.field})
+    catalog.write_manifest(manifest)
+    job.store.remove(job.staging)

@@ -12,7 +12,7 @@ from catalogs.parquet import read_table, write_table
 from catalogs.store import Store
 from compute.graph.apply import Progress, run_all
 from compute.graph.pipeline import Report, versions
-from compute.graph.references import digest, read_sources, stage_sources
+from compute.graph.references import digest, near, read_sources, stage_sources
 from compute.settings import MatchSettings, ReferenceSettings
 from compute.stages.match import match as match_tile
 from compute.stages.plane import TILE, Plane
@@ -46,7 +46,7 @@ def match(
     if field not in frames:
         raise UnusableError(f"match: field {field}", f"frames of {', '.join(frames) or 'none'}", "master frames of it")
     plane, report = Plane(**frames[field]["plane"]), Report("match")
-    known = load(reference, (plane.ra, plane.dec))
+    known = load(near(reference, frames[field]["settings"]["within"]), (plane.ra, plane.dec))
     name = re.sub(r"[^A-Za-z0-9_.+-]", "_", known.name)
     made_of = settings.digest(frames[field]["digest"], digest(known, reference), name)
     past = catalog.manifest.provenance.get("match", {})
@@ -66,22 +66,29 @@ def match(
             name, (int(part[4]), int(part[5])), plane, settings, frames[field]["settings"]["reserve"],
         )  # fmt: skip
     run_all(client, "match", _match_tile, work, progress)
-    rows = _publish(catalog, folder, field_path("matches", field), f"{name}-")
+    if not catalog.store.list(f"{folder}/out", ".parquet"):
+        catalog.store.remove(folder)
+        found = f"no source of {name} within {settings.radius:g} mas of a star"
+        raise UnusableError(f"match: field {field}", found, "a catalog of the same part of the sky")
+    others = {other: made for other, made in past.get(field, {}).items() if other != name}
+    catalog.write_manifest(catalog.manifest.with_stage("match", {**past, field: others}))  # until all are moved
+    rows = _publish(catalog, folder, field_path("matches", field), name)
     entry = {"digest": made_of, "rows": rows, "settings": settings.model_dump(mode="json"), "versions": versions()}
     entry |= {
         "reference": reference.model_dump(mode="json"),
         "notes": list(known.notes),
         "removed": dict(known.removed),
     }
-    this = {**past.get(field, {}), name: entry}
-    catalog.write_manifest(catalog.manifest.with_stage("match", {**past, field: this}))
+    catalog.write_manifest(catalog.manifest.with_stage("match", {**past, field: {**others, name: entry}}))
     catalog.store.remove(folder)
     report.done = len(parts)
+    report.notes += [{"exposure": name, "note": note} for note in known.notes]
     return report
 
 
-def _publish(catalog: Catalog, folder: str, target: str, prefix: str) -> int:
-    """Move what was found to its place, for what an earlier call found; how many rows."""
+def _publish(catalog: Catalog, folder: str, target: str, reference: str) -> int:
+    """Move what was found to its place, for what an earlier call found with that `reference`; how many rows."""
+    mine = re.compile(rf"{re.escape(reference)}-[^-]+_[^_]+_\d{{4}}\.\d\d_-?\d+_-?\d+\.parquet")
     rows = 0
     found = catalog.store.list(f"{folder}/out", ".parquet")
     names = {path.rsplit("/", 1)[1] for path in found}
@@ -91,7 +98,7 @@ def _publish(catalog: Catalog, folder: str, target: str, prefix: str) -> int:
         catalog.store.publish(path, f"{target}/{path.rsplit('/', 1)[1]}")
     for path in catalog.store.list(target, ".parquet"):
         name = path.rsplit("/", 1)[1]
-        if name.startswith(prefix) and name not in names:
+        if mine.fullmatch(name) and name not in names:
             catalog.store.remove(path)
     return rows
 

@@ -20,7 +20,7 @@ from compute.graph.tasks import ingest_file, measure_file, stamp, task_name
 from compute.settings import MeasureSettings
 from compute.stages.distortion import find_calibration
 from compute.stages.ingest import rejected
-from compute.stages.library import find_library
+from compute.stages.library import find_library, own_libraries
 
 _LIBRARIES = ("numpy", "scipy", "numba", "astropy", "pandas", "pyarrow")
 
@@ -107,8 +107,8 @@ def measure(
     Parameters
     ----------
     epsf
-        Library ePSFs, STDPSF files or cubes; each exposure takes the first made for it. Without any, each exposure
-        builds its own.
+        Library ePSFs, STDPSF files or cubes; each exposure takes the first made for it. Without any, it takes the
+        newest cube of the catalog that is valid at its time; where there is none either, it builds its own.
     distortion
         STDGDC files or cubes; each exposure takes the first made for it. Without any, it takes the newest cube of the
         catalog that is valid at its time; where there is none either, it stays uncorrected.
@@ -120,7 +120,7 @@ def measure(
         Measure again whatever is there.
     """
     report, journal = Report("measure"), Journal(catalog.store, "measure")
-    libraries = tuple(find_library(path) for path in epsf)
+    libraries = tuple(find_library(path) for path in epsf) or own_libraries(catalog.store)
     given = tuple(find_calibration(path) for path in distortion)
     digest = settings.digest(*(library.sha256 for library in libraries), version("piazzi"))
     recover_corrections(catalog)

@@ -11,7 +11,17 @@ from catalogs.store import Store
 from compute.settings import ReferenceSettings
 from compute.stages.reference import propagated
 
-__all__ = ["digest", "read_sources", "stage_sources"]
+__all__ = ["digest", "near", "read_sources", "stage_sources"]
+
+
+def near(settings: ReferenceSettings, within: float) -> ReferenceSettings:
+    """The same, reading no sources farther from a field than its exposures reach, where no radius is set.
+
+    `within` [arcmin] is how far exposures may point from the field's centre; a camera sees 5 arcmin farther at most.
+    """
+    if settings.radius is not None:
+        return settings
+    return settings.model_copy(update={"radius": (within + 5.0) / 60.0})
 
 
 def digest(reference: Reference | None, settings: ReferenceSettings | None) -> str:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.metadata import version
 from typing import Any, BinaryIO
@@ -17,8 +17,10 @@ from catalogs.masters import TRANSFORMS
 from catalogs.parquet import read_table
 from compute.graph.apply import Progress, run_all
 from compute.graph.pipeline import Report, versions
-from compute.graph.report_tasks import draw_camera, draw_frame, draw_quality, draw_ties
+from compute.graph.report_tasks import draw_camera, draw_epsf, draw_frame, draw_quality, draw_ties
 from compute.stages.frame.groups import FrameKey
+from compute.stages.library import Library, own_libraries
+from compute.stages.report.calibration import cube_page
 from compute.stages.report.catalog import frame_page, index_page
 
 __all__ = ["report"]
@@ -26,6 +28,7 @@ __all__ = ["report"]
 _PAGE = "reports/index.html"
 _FOLDER = re.compile(r"reports/([0-9a-f]{16})/")
 _CAMERAS = 24  # whose fits are shown
+_PHASES = 24  # exposures whose stars tell of an ePSF
 _Task = tuple[Callable[..., None], tuple]
 
 
@@ -63,26 +66,34 @@ def report(
     if field is not None and field not in made:
         raise UnusableError(f"report: field {field}", f"frames of {', '.join(made) or 'none'}", "master frames of it")
     fields = sorted(made) if field is None else [field]
-    folder = f"reports/{_digest(catalog, exposures, fields)}"
+    libraries = own_libraries(catalog.store)
+    folder = f"reports/{_digest(catalog, exposures, fields, libraries)}"
     frames: dict[str, _Task] = {}
     others: dict[str, _Task] = _measured(exposures)
     for each in fields:
         frames |= _frames(catalog, each, exposures, made[each]["plane"]["scale"])
         others |= _ties(catalog, each, exposures)
-    report = _draw(catalog, client, folder, frames | others, fresh, progress)
-    numbers = {name: json.loads(catalog.store.read_bytes(f"{folder}/{name}.json")) for name in frames}
+    epsfs = _epsfs(catalog, exposures, libraries)
+    report = _draw(catalog, client, folder, frames | others | epsfs, fresh, progress)
+    numbers, cubes = (
+        {name: json.loads(catalog.store.read_bytes(f"{folder}/{name}.json")) for name in names}
+        for names in (frames, epsfs)
+    )
     for name, record in numbers.items():
         _write(catalog, f"{folder}/{name}.html", frame_page(name, record))
+    for name, record in cubes.items():
+        _write(catalog, f"{folder}/{name}.html", cube_page(name, record))
     pictures = {kind: [name for name in others if name.startswith(f"{prefix}-")]
                 for kind, prefix in (("ties", "ties"), ("quality", "quality"), ("cameras", "fits"))}  # fmt: skip
-    _write(catalog, _PAGE, index_page(exposures, numbers, folder.split("/")[1], pictures))
+    _write(catalog, _PAGE, index_page(exposures, numbers, folder.split("/")[1], pictures, cubes))
     _prune(catalog, folder)
     return report, catalog.store.locate_url(_PAGE), numbers
 
 
-def _digest(catalog: Catalog, exposures: pd.DataFrame, fields: list[str]) -> str:
+def _digest(catalog: Catalog, exposures: pd.DataFrame, fields: list[str], libraries: tuple[Library, ...]) -> str:
     """What the pages are made from."""
     known = [exposures.to_csv(index=False), catalog.manifest.to_json().decode(), fields, versions()]
+    known += [library.sha256 for library in libraries]
     return hashlib.sha256(json.dumps([*known, version("matplotlib")], sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -96,6 +107,28 @@ def _measured(exposures: pd.DataFrame) -> dict[str, _Task]:
         first = part.sort_values(["exposure", "program"], kind="stable").iloc[0]
         found[f"fits-{'_'.join(camera)}"] = (draw_camera, (first.to_dict(),))
     return found
+
+
+def _epsfs(catalog: Catalog, exposures: pd.DataFrame, libraries: tuple[Library, ...]) -> dict[str, _Task]:
+    """A task for each ePSF cube of the catalog."""
+    told = catalog.manifest.provenance.get("calibrate", {})
+    rows = exposures[(exposures["status"] == "ok") & exposures["n_stars"].notna()]
+    used = [_library_of(row, catalog.manifest.provenance.get("measure", {})) for row in rows.itertuples()]
+    found: dict[str, _Task] = {}
+    for library in reversed(libraries):
+        *_, camera, name = library.path.split("/")
+        of = rows[[each == library.sha256 for each in used]].head(_PHASES)
+        built = told.get(f"cubes/epsf/{camera}/{name}", {})
+        found[f"epsf-{camera}_{name.removesuffix('.zarr')}"] = (draw_epsf, (library.path, built, of))
+    return found
+
+
+def _library_of(row: Any, measured: Mapping[str, Any]) -> str | None:
+    """Digest of the cube that an exposure was measured with: the first of those given that is of its camera."""
+    given = measured.get(row.measured_with, {}).get("epsf", [])
+    camera = f"{row.instrument}_{row.detector}_{row.filter}"
+    own = [each["sha256"] for each in given if isinstance(each, dict) and each["path"].split("/")[-2:-1] == [camera]]
+    return own[0] if own else None
 
 
 def _transforms(catalog: Catalog, field: str) -> pd.DataFrame:

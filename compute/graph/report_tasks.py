@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from catalogs.catalog import field_path, frame_path, measurement_path
+from catalogs.cubes import read_epsf
 from catalogs.flags import Flag
 from catalogs.masters import MASTER, MATCHES
 from catalogs.parquet import read_table
@@ -19,6 +20,7 @@ from catalogs.store import Store
 from catalogs.tables import MEASUREMENTS
 from compute.stages.frame.groups import FrameKey
 from compute.stages.frame.ties import read_transform
+from compute.stages.report.calibration import cube_numbers, density_figure, profile_figure, variation_figure
 from compute.stages.report.frames import MOST, Single, detector_figure, phases_figure, vectors_figure
 from compute.stages.report.measured import quality_figure
 from compute.stages.report.numbers import frame_numbers, plain
@@ -29,7 +31,7 @@ from compute.stages.report.residuals import bright, exposure_numbers, on_detecto
 from compute.stages.report.style import png
 from compute.stages.report.ties import QUALITY, TIES, ties, time_figure
 
-__all__ = ["draw_camera", "draw_frame", "draw_quality", "draw_ties"]
+__all__ = ["draw_camera", "draw_epsf", "draw_frame", "draw_quality", "draw_ties"]
 
 _MASTER = ["star_id", "x_error", "y_error", "mag", "n_used", "rms_x", "rms_y", "flags"]
 _MATCHES = ["star_id", "exposure", "detector", "star", "dx", "dy", "x_error", "y_error", "mag", "used", "reserved"]
@@ -56,6 +58,24 @@ def draw_camera(store: Store, folder: str, name: str, row: Mapping[str, Any]) ->
     inherited = int(np.bitwise_and.reduce(stars["flags"].to_numpy())) & (Flag.CUTOUT | Flag.CTE) if len(stars) else 0
     label = f"{row['instrument']} {row['detector']} {row['filter']}: {row['exposure']}"
     _commit(store, folder, name, {name: quality_figure(stars, label, inherited)}, {})
+
+
+def draw_epsf(store: Store, folder: str, name: str, path: str, told: Mapping[str, Any], rows: pd.DataFrame) -> None:
+    """An ePSF cube at `path`; `told` is what the manifest says of it, `rows` are EXPOSURES measured with it."""
+    cube = read_epsf(path, store.storage_options)
+    label = " ".join(cube.key)
+    drawn = {
+        f"{name}-variation": variation_figure(cube, label),
+        f"{name}-profile": profile_figure(cube, label),
+    }
+    columns = ["x", "y", "flux", "flux_error", "flags"]
+    parts = [_read(store, measurement_path(row), MEASUREMENTS, columns) for row in rows.to_dict("records")]
+    if parts:
+        stars = pd.concat(parts, ignore_index=True)
+        inherited = np.uint32(Flag.CUTOUT | Flag.CTE)
+        clean = (stars["flags"].to_numpy() & ~inherited == 0) & (stars["flux"] > 20 * stars["flux_error"]).to_numpy()
+        drawn[f"{name}-density"] = density_figure(stars[clean], label)
+    _commit(store, folder, name, drawn, cube_numbers(cube, told))
 
 
 def draw_frame(

@@ -9,6 +9,7 @@ from distributed import Client
 from catalogs.catalog import Catalog, create_or_open, open_catalog
 from compute.graph import pipeline
 from compute.graph.apply import Progress
+from compute.graph.calibrate import calibrate
 from compute.graph.frame import frame
 from compute.graph.match import match
 from compute.graph.pipeline import Report
@@ -43,6 +44,8 @@ def run(recipe: Recipe, client: Client, *, fresh: bool = False, progress: Progre
             if stage == "ingest":
                 replace = recipe.exposures is not None and recipe.exposures.replace
                 report = pipeline.ingest(catalog, client, files, replace=replace, **options)
+            elif stage == "calibrate":
+                report = calibrate(catalog, client, recipe.calibrate, **options)
             elif stage == "measure":
                 epsf, distortion = recipe.measure.epsf, recipe.measure.distortion
                 report = pipeline.measure(

@@ -16,11 +16,12 @@ from catalogs.readers import read_exposures
 from catalogs.store import Store
 from catalogs.tables import MEASUREMENTS
 from compute.graph.journal import Journal
-from compute.settings import MeasureSettings
+from compute.settings import MeasureSettings, PerturbSettings
 from compute.stages.epsf import epsf
 from compute.stages.ingest import file_digest, ingest
 from compute.stages.library import Library, choose_library
 from compute.stages.measure import measure
+from compute.stages.perturb import perturb
 
 
 def stamp(path: str) -> str:
@@ -117,15 +118,16 @@ def _measure(
 ) -> dict[str, Any]:
     """Measure one exposure with its library or an ePSF of its own; stage the table, and the ePSF if it is its own."""
     try:
-        if libraries:
-            cube = choose_library(libraries, exposure.header)
-        else:
-            cube = epsf(exposure, settings.own_epsf)
+        library = choose_library(libraries, exposure.header) if libraries else None
+        cube = library or epsf(exposure, settings.own_epsf)
+        if library is not None and settings.perturb:
+            cube = perturb(exposure, library, PerturbSettings(zones=settings.perturb))
         stars, summary = measure(exposure, cube, settings, threads)
     except UnusableError as error:
         return {"status": "rejected", "reason": " ".join(str(error).split())}
-    if not libraries:
+    own = cube is not library
+    if own:
         write_epsf(store, staged_cube, cube)
     store.commit(staged, lambda file: write_table(stars, MEASUREMENTS, file))
     note = f"rough ePSF, better give a library ({cube.source})" if cube.extra.get("rough") else None
-    return {"status": "ok", "reason": None, "own_epsf": not libraries, "note": note, **summary}
+    return {"status": "ok", "reason": None, "own_epsf": own, "note": note, **summary}

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from compute.kernels import columns, detect, starfit
+from compute.kernels.cores import saturated_cores
 from compute.kernels.render import by_phase, draw_stars, take_away
 from compute.kernels.sky import annulus_sky, sky_mesh
 from compute.kernels.spline import coefficients, evaluate, taps
@@ -81,7 +82,7 @@ def find(frame: Frame, model: Model, threshold: float, isolation: float, sharpne
     it by two standard errors to be dropped. The result does not depend on `threads`.
     """
     x, y = _peaks(frame, model, threshold, isolation, sharpness, threads)
-    cores = detect.saturated_cores(frame.mask == columns.SATURATED)
+    cores = saturated_cores(frame.mask == columns.SATURATED)
     n = np.concatenate([np.zeros(x.size, np.int64), cores[2]])
     return Sources(np.concatenate([x, cores[0]]), np.concatenate([y, cores[1]]), n)
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import label
 
 from compute.kernels._jit import jit
 from compute.kernels.columns import SATURATED
@@ -218,33 +217,3 @@ def _beside_saturated(mask, i, j):
             if mask[b, a] == SATURATED and (a - i) ** 2 + (b - j) ** 2 <= 6:
                 return True
     return False
-
-
-@jit
-def _fullness(saturated, x, y):
-    """Number of saturated pixels in the 7x7 box about each pixel."""
-    ny, nx = saturated.shape
-    out = np.zeros(x.size, np.int64)
-    for k in range(x.size):
-        for j in range(max(y[k] - 3, 0), min(y[k] + 4, ny)):
-            for i in range(max(x[k] - 3, 0), min(x[k] + 4, nx)):
-                out[k] += saturated[j, i]
-    return out
-
-
-def saturated_cores(saturated: NDArray[np.bool_]) -> tuple[NDArray, NDArray, NDArray]:
-    """One (x, y, n_pix) for each connected group of saturated pixels: where most of a 7x7 box is saturated.
-
-    A bleeding column is thin and the star's own core is thick, so the fullest box stands on the star.
-    """
-    if not saturated.any():
-        return np.empty(0), np.empty(0), np.empty(0, np.int64)
-    groups, n = label(saturated, structure=np.ones((3, 3)))
-    y, x = np.nonzero(saturated)
-    group = groups[y, x] - 1
-    fullness, fullest = _fullness(saturated, x, y), np.zeros(n, np.int64)
-    np.maximum.at(fullest, group, fullness)
-    at = fullness == fullest[group]
-    number = np.bincount(group[at], minlength=n)
-    xc, yc = (np.bincount(group[at], place[at], n) / number for place in (x, y))
-    return xc, yc, np.bincount(group, minlength=n)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from compute.kernels._jit import jit
 from compute.kernels.spline import taps as taps_of
-from compute.kernels.stamps import Stamps, gather_stamps, sample_stamps
+from compute.kernels.stamps import Stamps, gather_stamps, sample_stamps, shine_stamps
 from compute.kernels.threads import each
 
 _BLOCKS = 16  # of stars; their sums are added in order, so that results do not depend on threads
@@ -69,6 +69,7 @@ def solve(
     radius: float,
     tolerance: float,
     steps: int,
+    share: NDArray | None = None,
     threads: int = 1,
 ) -> Update:
     """One Gauss-Newton step for ePSF and stars together.
@@ -83,25 +84,53 @@ def solve(
         would otherwise shrink the ePSF and let all fluxes grow.
     tolerance, steps
         Conjugate gradients end when the gradient has fallen by this factor, or after as many steps.
+    share
+        (n_fiducials, n_zones): then only changes are looked for that are mixes of one table per zone, of which each
+        fiducial has these shares; it is they that are smooth, not the ePSF.
     """
     parts = _parts(links.start)
     system = [_Part(table, stamps, links, *part) for part in parts]
     each(lambda k: system[k].prepare(), len(system), threads)
-    curvature = _add([part.curvature for part in system])
+    mix = _Mix(table.coef.shape, share)
+    curvature = mix.reduced(_add([part.curvature for part in system]), power=2)
     core = np.median(curvature[curvature > 0.3 * curvature.max()]) if curvature.max() > 0 else 1.0
     spring = core * stiffness
     held = _inside(table.coef.shape[-1], radius * table.oversampling)
 
     def multiply(v: NDArray) -> NDArray:
-        return _hold(_add(each(lambda k: system[k].multiply(v), len(system), threads)) + _bend(v, spring), held)
+        whole = mix.expanded(v)
+        product = _add(each(lambda k: system[k].multiply(whole), len(system), threads))
+        return _hold(mix.reduced(product) + _bend(v, spring), held)
 
     scale = 1.0 / (curvature + 20.0 * spring + 1e-12 * core)
-    gradient = _hold(_add([part.gradient for part in system]) - _bend(table.coef, spring), held)
-    change, residual, taken = _conjugate_gradients(
+    gradient = mix.reduced(_add([part.gradient for part in system]))
+    gradient = _hold(gradient if share is not None else gradient - _bend(table.coef, spring), held)
+    found, residual, taken = _conjugate_gradients(
         multiply, gradient, lambda r: _hold(scale * r, held), tolerance, steps
     )
+    change = mix.expanded(found)
     star = np.concatenate(each(lambda k: system[k].stars(change), len(system), threads))
     return Update(change, star, residual, taken)
+
+
+class _Mix:
+    """Tables of fiducials as mixes of tables of zones; without shares each fiducial is its own."""
+
+    def __init__(self, shape: tuple[int, ...], share: NDArray | None):
+        self.shape, self.share = shape, share
+
+    def expanded(self, zones: NDArray) -> NDArray:
+        """Tables of the fiducials."""
+        if self.share is None:
+            return zones
+        return (self.share @ zones.reshape(self.share.shape[1], -1)).reshape(self.shape)
+
+    def reduced(self, fiducials: NDArray, power: int = 1) -> NDArray:
+        """Sums over fiducials, each with its share to a power, (1, n_zones, n, n)."""
+        if self.share is None:
+            return fiducials
+        sums = (self.share**power).T @ fiducials.reshape(self.share.shape[0], -1)
+        return sums.reshape(1, -1, *self.shape[2:])
 
 
 class _Part:
@@ -163,9 +192,9 @@ class _Part:
 
 def _forward(v: NDArray, part: _Part, out: NDArray) -> None:
     """Light in pixels for a change of coefficients."""
-    skip = np.empty_like(out)
-    part._sample(v, out, skip, skip)
-    out *= part.stamps.flux[:, None, None]
+    s, t = part.stamps, part.table
+    shine_stamps(v, t.fx, t.fy, t.oversampling, t.taps, s.x, s.y, s.at_x, s.at_y, out)
+    out *= s.flux[:, None, None]
 
 
 def _diagonal(gather, stamps: Stamps) -> NDArray:
@@ -222,21 +251,26 @@ def _hold(v: NDArray, held: NDArray) -> NDArray:
     return v - held * (np.einsum("...vu,vu->...", v, held) / held.sum())[..., None, None]
 
 
+def _dot(a: NDArray, b: NDArray) -> float:
+    """Inner product whose last digits do not depend on the threads of a BLAS."""
+    return float((a * b).sum())
+
+
 def _conjugate_gradients(multiply, b: NDArray, precondition, tolerance: float, steps: int):
     """Solution of multiply(x) = b, the gradient that is left relative to b's, and the steps taken."""
     x, r = np.zeros_like(b), b.copy()
     z = precondition(r)
-    p, rz = z.copy(), float(np.vdot(r, z))
+    p, rz = z.copy(), _dot(r, z)
     begin = rz
     for step in range(steps):
         if rz <= tolerance**2 * begin or begin == 0.0:
             return x, float(np.sqrt(rz / begin)) if begin else 0.0, step
         q = multiply(p)
-        alpha = rz / float(np.vdot(p, q))
+        alpha = rz / _dot(p, q)
         x += alpha * p
         r -= alpha * q
         z = precondition(r)
-        rz, old = float(np.vdot(r, z)), rz
+        rz, old = _dot(r, z), rz
         p *= rz / old
         p += z
     return x, float(np.sqrt(rz / begin)), steps

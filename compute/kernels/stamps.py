@@ -30,6 +30,21 @@ class Stamps(NamedTuple):
     at_y: NDArray[np.float64]
 
 
+@jit(inline="always")
+def _aim(u, w, d, taps):
+    """First coefficient that has a part at sample `u`, along one axis; weights and their derivatives from it on."""
+    floor = np.floor(u)
+    basis(u - floor, w, d, taps)
+    return int(floor) - (len(taps) // 2 - 1)
+
+
+@jit(inline="always")
+def _between(place, fiducials):
+    """The fiducials about a place along one axis, and how far it is from the first to the second."""
+    k, t = cell(place, fiducials)
+    return k, min(k + 1, fiducials.size - 1), t
+
+
 @jit
 def sample_stamps(coef, fx, fy, oversampling, taps, x, y, at_x, at_y, psi, gx, gy):
     """The ePSF on every pixel of stamps, and its derivatives with respect to the star's position [1/pix].
@@ -44,7 +59,7 @@ def sample_stamps(coef, fx, fy, oversampling, taps, x, y, at_x, at_y, psi, gx, g
         (K, m, m) filled in place.
     """
     n, t, side = coef.shape[3], len(taps), psi.shape[1]
-    half, centre, before = (side - 1) // 2, (n - 1) // 2, t // 2 - 1
+    half, centre = (side - 1) // 2, (n - 1) // 2
     size = oversampling * (side - 1) + t
     wx, dx, wy, dy = np.empty(t), np.empty(t), np.empty(t), np.empty(t)
     row, across = np.empty(size), np.empty(size)
@@ -54,15 +69,9 @@ def sample_stamps(coef, fx, fy, oversampling, taps, x, y, at_x, at_y, psi, gx, g
         gy[s] = 0.0
         if not (abs(x[s]) < half and abs(y[s]) < half):
             continue
-        u, v = (-half - x[s]) * oversampling + centre, (-half - y[s]) * oversampling + centre
-        i0, j0 = int(np.floor(u)), int(np.floor(v))
-        basis(u - i0, wx, dx, taps)
-        basis(v - j0, wy, dy, taps)
-        i0 -= before
-        j0 -= before
-        kx, tx = cell(at_x[s], fx)
-        ky, ty = cell(at_y[s], fy)
-        kx1, ky1 = min(kx + 1, fx.size - 1), min(ky + 1, fy.size - 1)
+        i0 = _aim((-half - x[s]) * oversampling + centre, wx, dx, taps)
+        j0 = _aim((-half - y[s]) * oversampling + centre, wy, dy, taps)
+        (kx, kx1, tx), (ky, ky1, ty) = _between(at_x[s], fx), _between(at_y[s], fy)
         a, b, c, d = (1.0 - ty) * (1.0 - tx), (1.0 - ty) * tx, ty * (1.0 - tx), ty * tx
         first, last = max(0, -i0), min(size, n - i0)
         for j in range(side):
@@ -90,28 +99,60 @@ def sample_stamps(coef, fx, fy, oversampling, taps, x, y, at_x, at_y, psi, gx, g
 
 
 @jit
+def shine_stamps(coef, fx, fy, oversampling, taps, x, y, at_x, at_y, psi):
+    """The first result of :func:`sample_stamps` alone, where derivatives are not asked for."""
+    n, t, side = coef.shape[3], len(taps), psi.shape[1]
+    half, centre = (side - 1) // 2, (n - 1) // 2
+    size = oversampling * (side - 1) + t
+    wx, wy, skip = np.empty(t), np.empty(t), np.empty(t)
+    row = np.empty(size)
+    for s in range(x.size):
+        psi[s] = 0.0
+        if not (abs(x[s]) < half and abs(y[s]) < half):
+            continue
+        i0 = _aim((-half - x[s]) * oversampling + centre, wx, skip, taps)
+        j0 = _aim((-half - y[s]) * oversampling + centre, wy, skip, taps)
+        (kx, kx1, tx), (ky, ky1, ty) = _between(at_x[s], fx), _between(at_y[s], fy)
+        a, b, c, d = (1.0 - ty) * (1.0 - tx), (1.0 - ty) * tx, ty * (1.0 - tx), ty * tx
+        first, last = max(0, -i0), min(size, n - i0)
+        for j in range(side):
+            row[:] = 0.0
+            for k in range(t):
+                r = j0 + j * oversampling + k
+                if r < 0 or r >= n:
+                    continue
+                p, e = coef[ky, kx, r], coef[ky1, kx, r]
+                q, f = coef[ky, kx1, r], coef[ky1, kx1, r]
+                if tx == 0.0 and ty == 0.0:
+                    for i in range(first, last):
+                        row[i] += wy[k] * p[i + i0]
+                else:
+                    for i in range(first, last):
+                        row[i] += wy[k] * (a * p[i + i0] + b * q[i + i0] + c * e[i + i0] + d * f[i + i0])
+            for i in range(side):
+                value = 0.0
+                for k in range(t):
+                    value += wx[k] * row[i * oversampling + k]
+                psi[s, j, i] = value
+
+
+@jit
 def gather_stamps(value, fx, fy, oversampling, taps, x, y, at_x, at_y, out):
     """Transpose of :func:`sample_stamps`: sums of pixels (K, m, m) times what each coefficient has in them.
 
     `out` (n_fy, n_fx, n, n) is added to, in the order of the stamps.
     """
     n, t, side = out.shape[3], len(taps), value.shape[1]
-    half, centre, before = (side - 1) // 2, (n - 1) // 2, t // 2 - 1
+    half, centre = (side - 1) // 2, (n - 1) // 2
     size = oversampling * (side - 1) + t
     wx, wy, skip = np.empty(t), np.empty(t), np.empty(t)
     row = np.empty(size)
     for s in range(x.size):
         if not (abs(x[s]) < half and abs(y[s]) < half):
             continue
-        u, v = (-half - x[s]) * oversampling + centre, (-half - y[s]) * oversampling + centre
-        i0, j0 = int(np.floor(u)), int(np.floor(v))
-        basis(u - i0, wx, skip, taps)
-        basis(v - j0, wy, skip, taps)
-        i0 -= before
-        j0 -= before
-        kx, tx = cell(at_x[s], fx)
-        ky, ty = cell(at_y[s], fy)
-        kx1, ky1 = min(kx + 1, fx.size - 1), min(ky + 1, fy.size - 1)
+        i0 = _aim((-half - x[s]) * oversampling + centre, wx, skip, taps)
+        j0 = _aim((-half - y[s]) * oversampling + centre, wy, skip, taps)
+        (kx, kx1, tx), (ky, ky1, ty) = _between(at_x[s], fx), _between(at_y[s], fy)
         a, b, c, d = (1.0 - ty) * (1.0 - tx), (1.0 - ty) * tx, ty * (1.0 - tx), ty * tx
         first, last = max(0, -i0), min(size, n - i0)
         for j in range(side):
@@ -124,6 +165,10 @@ def gather_stamps(value, fx, fy, oversampling, taps, x, y, at_x, at_y, out):
                 if r < 0 or r >= n:
                     continue
                 p, q, e, f = out[ky, kx, r], out[ky, kx1, r], out[ky1, kx, r], out[ky1, kx1, r]
+                if tx == 0.0 and ty == 0.0:
+                    for i in range(first, last):
+                        p[i + i0] += wy[k] * row[i]
+                    continue
                 for i in range(first, last):
                     light = wy[k] * row[i]
                     p[i + i0] += a * light

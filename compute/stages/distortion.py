@@ -63,16 +63,16 @@ def find_calibration(path: str, storage_options: Mapping[str, Any] | None = None
     UnusableError
         If there is nothing at `path`, or nothing that can be used.
     """
-    fs, place = fsspec.url_to_fs(path, **(storage_options or {}))
+    digest = hashlib.sha256()
     try:
+        fs, place = fsspec.url_to_fs(path, **(storage_options or {}))
         files = sorted(fs.find(place))
-    except OSError as error:
+        for file in files:
+            digest.update(file[len(place) :].encode() + b"\0" + fs.cat_file(file))
+    except (ImportError, OSError, ValueError) as error:  # also of unknown protocols, and of those not installed
         raise UnusableError(path, error, "an STDGDC file or a distortion cube") from None
     if not files:
         raise UnusableError(path, "nothing", "an STDGDC file or a distortion cube")
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file[len(place) :].encode() + b"\0" + fs.cat_file(file))
     digest.update(PurePath(place.rstrip("/")).name.encode())  # which tells what a file is for
     options = json.dumps(dict(storage_options or {}), sort_keys=True)
     cube = _open(path, options)

@@ -23,7 +23,11 @@ def frame_of(exposure: Exposure) -> Frame:
 
 
 def model_of(cube: EpsfCube, exposure: Exposure, spline_order: int) -> Model:
-    """The ePSF cube in the pixels of an exposure's array, prefiltered."""
+    """The ePSF cube in the pixels of an exposure's array, prefiltered.
+
+    A cube that was solved for as a spline is that spline, whatever `spline_order` says.
+    """
+    spline_order = int(cube.extra.get("spline_order", spline_order))
     x0, y0 = exposure.header.x_start, exposure.header.y_start
     return Model.of(cube.values, cube.fx - x0, cube.fy - y0, cube.oversampling, spline_order)
 
@@ -52,5 +56,5 @@ def star_times(exposure: Exposure, x: ArrayLike, y: ArrayLike) -> NDArray[np.flo
         readout = Readout(SIZE, SIZE, fast, amplifier.slow, 4)
         x, y = np.asarray(x) + header.x_start, np.asarray(y) + header.y_start
     else:
-        readout = Readout(header.n_x, header.n_y, fast, amplifier.slow)
+        readout = Readout(header.n_x, header.n_y, fast, amplifier.slow, len(exposure.amplifiers))
     return header.mjd_mid + delay(x, y, readout) / DAY

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import fsspec
+import numpy as np
 
 from catalogs.cubes import EpsfCube, read_epsf
 from catalogs.errors import UnusableError
 from catalogs.exchange.stdpsf import read_stdpsf
 from catalogs.exposure import HeaderRecord
+from catalogs.store import Store
 
 
 class Library(NamedTuple):
@@ -18,6 +20,7 @@ class Library(NamedTuple):
 
     path: str
     sha256: str
+    required: bool = True  # False: an exposure it is not made for builds its own
 
 
 @lru_cache(maxsize=16)
@@ -35,10 +38,10 @@ def find_library(path: str) -> Library:
     UnusableError
         If there is nothing at `path`.
     """
-    fs, place = fsspec.url_to_fs(path)
     try:
+        fs, place = fsspec.url_to_fs(path)
         files = sorted(fs.find(place))
-    except OSError as error:
+    except (ImportError, OSError, ValueError) as error:  # also of unknown protocols, and of those not installed
         raise UnusableError(path, error, "an STDPSF file or an ePSF cube") from None
     if not files:
         raise UnusableError(path, "nothing", "an STDPSF file or an ePSF cube")
@@ -48,13 +51,23 @@ def find_library(path: str) -> Library:
     return Library(path, digest.hexdigest())
 
 
-def choose_library(libraries: tuple[Library, ...], header: HeaderRecord) -> EpsfCube:
-    """The first library made for an exposure's instrument, detector and filter; names a library lacks match all.
+def own_libraries(store: Store) -> tuple[Library, ...]:
+    """The ePSF cubes of a catalog, newest first; none is required."""
+    roots = (".zmetadata", "zarr.json")
+    folders = {path.rsplit("/", 1)[0] for path in store.list("cubes/epsf", roots)}
+    cubes = sorted((path for path in folders if path.count("/") == 3), reverse=True)  # not those of single exposures
+    return tuple(find_library(store.locate_url(path))._replace(required=False) for path in cubes)
+
+
+def choose_library(libraries: tuple[Library, ...], header: HeaderRecord) -> EpsfCube | None:
+    """The first library made for an exposure's instrument, detector, filter and time; names a library lacks match all.
+
+    None where none is, and none is required.
 
     Raises
     ------
     UnusableError
-        If none of them is for this exposure.
+        If none of those required is for this exposure.
     """
     wanted = (header.instrument, header.detector, header.filter)
     met = []
@@ -62,12 +75,16 @@ def choose_library(libraries: tuple[Library, ...], header: HeaderRecord) -> Epsf
         try:
             cube = open_library(library, header.detector)
         except UnusableError as error:
-            if len(libraries) == 1:
+            if len(libraries) == 1 and library.required:
                 raise
             met.append(str(error))
             continue
-        if all(have in ("", want) for have, want in zip(cube.key, wanted, strict=True)):
+        since, until = cube.valid_from or -np.inf, cube.valid_to or np.inf
+        made_for = all(have in ("", want) for have, want in zip(cube.key, wanted, strict=True))
+        if made_for and (library.required or since <= header.mjd_mid <= until):
             return cube
         met.append("/".join(cube.key))
+    if not any(library.required for library in libraries):
+        return None
     place = f"measure: {header.exposure} {header.detector} ePSF"
     raise UnusableError(place, " and ".join(met), f"one for {'/'.join(wanted)}")

@@ -29,6 +29,7 @@ _STATE_FLAGS = (
     (columns.AT_EDGE, Flag.EDGE),
     (columns.GROUPED, Flag.GROUP_FIT),
 )
+_COARSEST = 3  # samples per pixel of an ePSF: a quintic spline reaches that many beyond a pixel
 _NEAR = 5.0  # pix from a saturated pixel within which a source is a piece of it
 _UNEVEN = 0.3  # share by which the far light of one star may differ from that of others
 _OWED = 0.1  # neighbours' share of the fitted light above which a star is flagged
@@ -47,12 +48,14 @@ def measure(exposure: Exposure, cube: EpsfCube, settings: MeasureSettings, threa
     Raises
     ------
     UnusableError
-        If nothing stands above the threshold, or the ePSF does not reach beyond the fitted window.
+        If nothing stands above the threshold, or the ePSF is coarse or does not reach beyond the fitted window.
     """
     header = exposure.header
     place = f"measure: {header.exposure} {header.detector}"
     if cube.radius < settings.window / 2 + 2.5:
         raise UnusableError(f"{place} ePSF radius", f"{cube.radius} pix", f"at least {settings.window / 2 + 2.5} pix")
+    if cube.oversampling < _COARSEST:
+        raise UnusableError(f"{place} ePSF oversampling", cube.oversampling, f"at least {_COARSEST}")
     frame, model = frame_of(exposure), model_of(cube, exposure, settings.spline_order)
     sources = find(frame, model, settings.threshold, settings.isolation, settings.sharpness, threads)
     if sources.x.size == 0:

@@ -33,7 +33,9 @@ def cuts(stars: pd.DataFrame, settings: CutSettings) -> pd.DataFrame:
     """
     limits = np.full((len(stars), 3), np.nan)
     sound = ~_flagged(stars, settings)
-    for rows in stars.groupby("exposure", observed=True).indices.values():
+    # Exposures of WFPC2 have several detectors; a single table does not name its own.
+    keys = [name for name in ("exposure", "detector") if name in stars]
+    for rows in stars.groupby(keys, observed=True).indices.values():
         limits[rows] = _limits(stars.iloc[rows], sound[rows], settings)
     qfit, radxs = (stars[name].to_numpy(float) for name in ("qfit", "radxs"))
     ray, galaxy = radxs < limits[:, 1], radxs > limits[:, 2]

@@ -150,6 +150,14 @@ def test_layer__refuses_what_it_cannot_be(make, place):
         make()
 
 
+def test_zarr__a_broken_chunk_is_refused(tmp_path):
+    write_distortion(Store(tmp_path), "a.zarr", make_cube())
+    for chunk in (tmp_path / "a.zarr" / "polynomial").glob("[0-9c]*"):
+        chunk.write_bytes(b"broken")
+    with pytest.raises(UnusableError, match="distortion dataset: found .*, expected the variables"):
+        read_distortion(tmp_path / "a.zarr")
+
+
 def test_dataset__of_something_else_is_refused():
     with pytest.raises(UnusableError, match="distortion dataset"):
         DistortionCube.from_dataset(xr.Dataset({"epsf": ("u", [1.0])}))

@@ -202,6 +202,13 @@ def test_read__what_cannot_be_used_is_named(written, tmp_path, name, content, re
         read_stdgdc(str(path))
 
 
+def test_read__a_card_that_cannot_be_parsed(written):
+    path = written()
+    path.write_bytes(path.read_bytes().replace(b"'IMAGE   '    ", b"'IMAGE   '   ]", 1))
+    with pytest.raises(UnusableError, match="expected a complete STDGDC FITS file"):
+        read_stdgdc(str(path))
+
+
 def test_read__nothing_there(tmp_path):
     with pytest.raises(UnusableError, match=NAME):
         read_stdgdc(str(tmp_path / NAME))

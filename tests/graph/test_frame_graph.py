@@ -9,6 +9,7 @@ from distributed import Client
 
 from catalogs import open_catalog
 from catalogs.errors import PiazziError, UnusableError
+from catalogs.store import Store
 from compute.graph import frame_tasks
 from compute.graph.frame import frame
 from compute.graph.match import match
@@ -131,12 +132,86 @@ def test_match__pairs_are_rows_of_matches(framed, client, measured_field, tmp_pa
         assert tree(folder) == before
 
 
+@pytest.mark.parametrize("stage", ["frame", "match"])
+def test_killed_while_moving__the_old_settings_find_nothing_that_is_theirs(
+    framed, client, measured_field, tmp_path, monkeypatch, stage
+):
+    folder, real = shutil.copytree(framed, tmp_path / "lmc"), Store.publish
+    known = ReferenceSettings(file=str(measured_field / "reference.parquet"))
+    tasks = {
+        "frame": lambda catalog, **new: frame(catalog, client, FIELD, FrameSettings(link_stars=300, **new), known),
+        "match": lambda catalog, **new: match(catalog, client, FIELD, MatchSettings(**new), known),
+    }
+    changed = {"frame": {"min_found": 2}, "match": {"radius": 10.0}}[stage]
+
+    def fails(store, staged, final):
+        real(store, staged, final)
+        raise OSError("killed")
+
+    with writing(str(folder)) as catalog:
+        tasks[stage](catalog)
+        before = tree(folder)
+        monkeypatch.setattr(Store, "publish", fails)
+        with pytest.raises(OSError, match="killed"):
+            tasks[stage](catalog, **changed)
+        monkeypatch.setattr(Store, "publish", real)
+        assert tasks[stage](catalog).done > 0
+    assert tree(folder) == before
+
+
+def test_match__goes_with_the_frames_and_comes_again(framed, client, measured_field, tmp_path):
+    folder = shutil.copytree(framed, tmp_path / "lmc")
+    known = ReferenceSettings(file=str(measured_field / "reference.parquet"))
+    with writing(str(folder)) as catalog:
+        match(catalog, client, FIELD, MatchSettings(), known)
+        before = tree(folder)
+        frame(catalog, client, FIELD, SETTINGS, known, fresh=True)
+        assert "match" not in catalog.manifest.provenance or FIELD not in catalog.manifest.provenance["match"]
+        assert match(catalog, client, FIELD, MatchSettings(), known).skipped == 0
+    assert tree(folder) == before
+
+
+@pytest.mark.parametrize("name", ["part", "reference.parquet-2", "reference"])
+def test_match__another_catalog_takes_nothing_away(framed, client, measured_field, tmp_path, name):
+    folder = shutil.copytree(framed, tmp_path / "lmc")
+    sources = str(measured_field / "reference.parquet")
+    shutil.copy(sources, tmp_path / name)
+    with writing(str(folder)) as catalog:
+        match(catalog, client, FIELD, MatchSettings(), ReferenceSettings(file=str(tmp_path / name)))
+        one = set(tables(folder, "matches"))
+        match(catalog, client, FIELD, MatchSettings(), ReferenceSettings(file=sources))
+        two = set(tables(folder, "matches"))
+        match(catalog, client, FIELD, MatchSettings(), ReferenceSettings(file=str(tmp_path / name)), fresh=True)
+    assert set(tables(framed, "matches")) < one < two == set(tables(folder, "matches"))
+
+
+def test_reference_from_elsewhere__is_an_error_and_leaves_nothing(framed, copied, client, measured_field, tmp_path):
+    sources = pd.read_parquet(measured_field / "reference.parquet")
+    away = sources.assign(dec=sources["dec"] + 0.2, ra=sources["ra"].to_numpy()[::-1])  # and not the same pattern
+    away.to_parquet(tmp_path / "away.parquet", index=False)
+    away, folder = ReferenceSettings(file=str(tmp_path / "away.parquet")), shutil.copytree(framed, tmp_path / "framed")
+    with (
+        writing(str(folder)) as catalog,
+        pytest.raises(UnusableError, match="no source of away.parquet within 100 mas"),
+    ):
+        match(catalog, client, FIELD, MatchSettings(), away)
+    with (
+        writing(str(copied)) as catalog,
+        pytest.raises(UnusableError, match="of 8 exposures .* reference catalog: align"),
+    ):
+        frame(catalog, client, FIELD, SETTINGS, away)
+    assert tree(folder) == tree(framed)
+    assert not list(copied.glob(".staging/frame/*"))
+
+
 def test_bad_input__one_line_with_what_was_found(framed, client, copied, tmp_path):
     with writing(str(copied)) as catalog:
         with pytest.raises(UnusableError, match="found frames of none, expected master frames"):
             match(catalog, client, FIELD, MatchSettings(), ReferenceSettings(file="nowhere.parquet"))
         with pytest.raises(UnusableError, match="path key field"):
             frame(catalog, client, "../evil", SETTINGS)
+        with pytest.raises(UnusableError, match="photometry: found nosuch, expected one of the measured"):
+            frame(catalog, client, FIELD, FrameSettings(photometry="nosuch"))
         with pytest.raises(UnusableError, match="no exposure within"):
             frame(catalog, client, FIELD, FrameSettings(ra=10.0, dec=10.0))
 
@@ -151,4 +226,8 @@ def test_exposure_that_is_not_of_the_field__is_told_and_the_others_are_framed(cl
     (item,) = report.rejected
     assert item["exposure"] == rows["exposure"][3]
     assert "expected" in item["reason"]
-    assert open_catalog(tmp_path / "lmc").transforms.compute().set_index("exposure")["n_used"].iloc[3] == 0
+    left_out = open_catalog(tmp_path / "lmc").transforms.compute().set_index("exposure").iloc[3]
+    assert left_out["n_used"] == 0
+    assert left_out[["floor", "floor_mag", "zero_point"]].isna().all()
+    again = make(tmp_path / "lmc", client)
+    assert (again.done, again.skipped, again.rejected) == (0, 3, report.rejected)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from compute.kernels import detect
 from compute.kernels.chain import find
+from compute.kernels.cores import saturated_cores
 from tests.analytic import render, scatter
 from tests.kernels.fitting import EPSF, frame, full, model_of
 from tests.strategies import steady
@@ -130,7 +131,7 @@ def bled(shape=(101, 101)):
 
 
 def test_saturated__star_stands_on_its_core_not_on_the_middle_of_the_bleed():
-    x, y, size = detect.saturated_cores(bled())
+    x, y, size = saturated_cores(bled())
     assert (x.tolist(), y.tolist()) == ([50.0], [40.0])
     assert size.tolist() == [bled().sum()]
 
@@ -138,9 +139,29 @@ def test_saturated__star_stands_on_its_core_not_on_the_middle_of_the_bleed():
 def test_saturated__each_group_is_one_star():
     saturated = bled()
     saturated[80:83, 20:23] = True
-    x, y, size = detect.saturated_cores(saturated)
+    x, y, size = saturated_cores(saturated)
     assert sorted(zip(x, y, size, strict=True)) == [(21.0, 81.0, 9), (50.0, 40.0, bled().sum())]
-    assert detect.saturated_cores(np.zeros((20, 20), bool))[0].size == 0
+    assert saturated_cores(np.zeros((20, 20), bool))[0].size == 0
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4])
+def test_saturated__stars_joined_by_one_bleed_are_told_apart(width):
+    j, i = np.indices((121, 101))
+    stars = {(50.0, 30.0): 6.0, (50.0, 62.0): 3.0, (52.0, 90.0): 6.0}  # two of them as full as a box can be
+    saturated = (i >= 50) & (i < 50 + width) & (abs(j - 60) <= 55)
+    for (x, y), radius in stars.items():
+        saturated |= np.hypot(i - x, j - y) <= radius
+    x, y, size = saturated_cores(saturated)
+    order = np.argsort(y)
+    # A bleed that is wider on one side draws the fullest box towards it.
+    np.testing.assert_allclose(np.column_stack([x, y])[order], list(stars), atol=1.5)
+    assert order[0] != size.argmin() != order[2]
+    assert size.sum() == saturated.sum()
+
+
+@pytest.mark.parametrize("saturated", [np.ones((9, 30), bool), np.tri(40, dtype=bool), np.eye(40, dtype=bool)])
+def test_saturated__a_shape_without_a_neck_is_one_star(saturated):
+    assert saturated_cores(saturated)[2].tolist() == [saturated.sum()]
 
 
 def test_find__pieces_of_a_bleed_are_not_found_beside_its_star():

@@ -6,7 +6,7 @@ import pytest
 from compute.kernels.epsf import gaussian_table
 from compute.kernels.joint import Links, Table, solve
 from compute.kernels.spline import coefficients, evaluate, taps
-from compute.kernels.stamps import Stamps, gather_stamps, sample_stamps
+from compute.kernels.stamps import Stamps, gather_stamps, sample_stamps, shine_stamps
 
 MIDDLE = np.array([500.0])
 FIDUCIALS = np.array([0.0, 1000.0])
@@ -33,6 +33,15 @@ def test_sample__agrees_with_the_fitter_pixel_by_pixel(random_table):
         there = np.full(81, at_x[k]), np.full(81, at_y[k])
         plain = evaluate(coef, FIDUCIALS, FIDUCIALS, 4, taps(3), *there, (i - x[k]).ravel(), (j - y[k]).ravel())
         np.testing.assert_allclose(psi[k].ravel(), plain, atol=1e-12)
+
+
+def test_shine__is_the_value_without_the_gradients(random_table):
+    coef, x, y, at_x, at_y = random_table
+    psi, _, _ = sampled(coef, FIDUCIALS, FIDUCIALS, 4, 3, x, y, at_x, at_y, 9)
+    for table, fiducials in ((coef, FIDUCIALS), (coef[:1, :1], MIDDLE)):
+        value, (psi, _, _) = np.empty_like(psi), sampled(table, fiducials, fiducials, 4, 3, x, y, at_x, at_y, 9)
+        shine_stamps(table, fiducials, fiducials, 4, taps(3), x, y, at_x, at_y, value)
+        np.testing.assert_allclose(value, psi, atol=1e-12)
 
 
 def test_sample__gradients_are_those_of_a_moved_star(random_table):

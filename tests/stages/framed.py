@@ -76,7 +76,8 @@ def exposures(n: int) -> pd.DataFrame:
     rows = [
         {
             "exposure": name_of(k), "program": 1086, **KEY, "detector": "NIS", "n_x": SIZE, "n_y": SIZE, "x_start": 0,
-            "y_start": 0, "exptime": 50.0, "mjd_mid": 59700.0 + 0.01 * k, "position_angle": 94.0, "path": name_of(k),
+            "y_start": 0, "exptime": 50.0, "mjd_mid": 59700.0 + 0.01 * k, "ra": 80.49, "dec": -69.5,
+            "position_angle": 94.0, "path": name_of(k),
             "sha256": "0", "n_stars": 400, "status": "ok", "measured_with": "m",
         }
         for k in range(n)

@@ -83,6 +83,8 @@ def test_find__what_is_no_distortion(tmp_path):
     (tmp_path / "a.fits").write_bytes(b"nothing")
     with pytest.raises(UnusableError, match="a complete STDGDC FITS file"):
         find_calibration(str(tmp_path / "a.fits"))
+    with pytest.raises(UnusableError, match="Protocol not known: nowhere, expected an STDGDC file"):
+        find_calibration("nowhere://a.fits")
 
 
 def test_own__newest_first_and_only_of_these_cameras(tmp_path):

@@ -157,6 +157,17 @@ def test_no_overlap_at_all__every_exposure_has_a_reason():
     assert (solved["status"] != "ok").all()
 
 
+def test_mosaic__what_overlaps_only_a_later_exposure_joins_after_it():
+    stars, rows = sky(12_000, width=4000.0), []
+    # The second is nearer to the first than the third is, but only the corner of the third overlaps the first
+    for k, (x, y) in enumerate([(9500.0, 9500.0), (10_650.0, 9500.0), (10_350.0, 10_350.0)]):
+        ra, dec = PLANE.sky(x, y)
+        rows.append(exposure_row(f"jw01086001001_02101_{k + 1:05d}_nis", ra=float(ra), dec=float(dec)))
+    settings = FrameSettings(photometry=rows[0]["exposure"], min_found=2)
+    solved = transforms(pd.DataFrame(rows), [observe(stars, row) for row in rows], None, KEY, PLANE, settings)
+    assert (solved["status"] == "ok").all()
+
+
 def test_wrong_header__within_pointing_error_or_not_the_stars_decide():
     stars = sky()
     rows, measured = dithered(stars, n=4)
@@ -172,11 +183,14 @@ def test_reserved_stars__no_transformation_rests_on_them(field):
     for one in measured:
         x, y = stars["x"].to_numpy()[one["truth"]], stars["y"].to_numpy()[one["truth"]]
         kept_out = reserved(x, y, 0.1) & reserved(x + 2, y + 2, 0.1) & reserved(x - 2, y - 2, 0.1)
-        spoilt.append(one.assign(x_gdc=one["x_gdc"] + 0.03 * kept_out))
-    # Without a reference, whose tie sees all stars
-    before = transforms(rows, measured, None, KEY, PLANE, PLAIN)
-    after = transforms(rows, spoilt, None, KEY, PLANE, PLAIN)
-    np.testing.assert_allclose(after["scale"], before["scale"], rtol=1e-7)
+        # Magnitudes of one exposure alone, by less than is clipped: 1.5 mmag of its zero point if these took part
+        fainter = one["mag_area"] + (0.0 if spoilt else 0.015) * kept_out
+        spoilt.append(one.assign(x_gdc=one["x_gdc"] + 0.03 * kept_out, mag_area=fainter))
+    for sources in (None, known):
+        before = transforms(rows, measured, sources, KEY, PLANE, PLAIN)
+        after = transforms(rows, spoilt, sources, KEY, PLANE, PLAIN)
+        np.testing.assert_allclose(after["scale"], before["scale"], rtol=1e-7)
+        np.testing.assert_allclose(after["zero_point"], before["zero_point"], atol=2e-5)  # they settle to 1e-5
     assert 0.05 < np.mean(reserved(stars["x"].to_numpy(), stars["y"].to_numpy(), 0.1)) < 0.15
 
 

@@ -1,6 +1,7 @@
 """Library ePSFs: found with their digest, chosen by instrument, detector and filter."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from catalogs.cubes import write_epsf
 from catalogs.errors import UnusableError
 from catalogs.exchange.stdpsf import write_stdpsf
 from catalogs.store import Store
-from compute.stages.library import Library, choose_library, find_library
+from compute.stages.library import Library, choose_library, find_library, own_libraries
 from tests.stages.synthetic import cube, header
 
 HEADER = header(64, 64)
@@ -96,3 +97,29 @@ def test_find__digest_of_a_folder_follows_every_file(zarr, tmp_path):
 def test_find__nothing_there(tmp_path):
     with pytest.raises(UnusableError, match="found nothing, expected an STDPSF file or an ePSF cube"):
         find_library(str(tmp_path / "absent.fits"))
+
+
+def test_own_libraries__newest_first_and_none_is_required(tmp_path):
+    store = Store(str(tmp_path))
+    for name, key in (("2022.33-built", {}), ("2027.40-built", {}), ("a", {"filter": "F480M"})):
+        write_epsf(store, f"cubes/epsf/NIRISS_NIS_{key.get('filter', 'F090W')}/{name}.zarr", cube(source=name, **key))
+    write_epsf(store, "cubes/epsf/NIRISS_NIS_F090W/perturbed/x.zarr", cube(source="of one exposure"))
+    found = own_libraries(store)
+    assert choose_library(found, HEADER).source == "2027.40-built"
+    assert choose_library(found, replace(HEADER, filter="F200W")) is None
+    assert own_libraries(Store(str(tmp_path / "empty"))) == ()
+
+
+def test_own_libraries__validity_decides(tmp_path):
+    store, mjd = Store(str(tmp_path)), HEADER.mjd_mid
+    for name, first, last in (("a", mjd - 1, mjd + 1), ("b", mjd + 10, mjd + 20)):
+        made = cube(source=name, valid_from=first, valid_to=last)
+        write_epsf(store, f"cubes/epsf/NIRISS_NIS_F090W/{name}.zarr", made)
+    assert choose_library(own_libraries(store), HEADER).source == "a"
+    given = tuple(library._replace(required=True) for library in own_libraries(store))
+    assert choose_library(given, HEADER).source == "b"  # who names a library means it
+
+
+def test_find__unknown_protocols_are_told_in_one_line():
+    with pytest.raises(UnusableError, match="expected an STDPSF file or an ePSF cube"):
+        find_library("nowhere://x")

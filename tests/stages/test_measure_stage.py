@@ -5,13 +5,14 @@ import pandas as pd
 import pytest
 from scipy.spatial import cKDTree
 
+from catalogs.cubes import EpsfCube
 from catalogs.errors import UnusableError
 from catalogs.flags import Flag
 from catalogs.tables import MEASUREMENTS
 from compute.settings import MeasureSettings
 from compute.stages.measure import measure
 from tests.analytic import AnalyticEpsf, render
-from tests.stages.synthetic import SKY, X_START, Y_START, cube, exposure, field, noisy
+from tests.stages.synthetic import EPSF, SKY, X_START, Y_START, cube, exposure, field, noisy
 
 SETTINGS = MeasureSettings()
 TAPERED = MeasureSettings(aperture="tapered")
@@ -225,3 +226,13 @@ def test_measure__epsf_that_hardly_covers_the_window_is_refused(scene):
     with pytest.raises(UnusableError, match="ePSF radius: found 4.0 pix, expected at least 5.0 pix"):
         measure(exposure(scene[3]), cube(radius=4.0), SETTINGS)
     assert len(measure(exposure(scene[3]), cube(radius=5.0), SETTINGS).stars) > 50
+
+
+@pytest.mark.parametrize("samples", [1, 2])
+def test_measure__epsf_of_few_samples_is_refused(scene, samples):
+    coarse = EpsfCube(
+        EPSF.table(samples, 12)[None, None], np.zeros(1), np.zeros(1), samples, 5.0, np.zeros((1, 1)),
+        "NIRISS", "NIS", "F090W",
+    )  # fmt: skip
+    with pytest.raises(UnusableError, match=f"ePSF oversampling: found {samples}, expected at least 3"):
+        measure(exposure(scene[3]), coarse, SETTINGS)

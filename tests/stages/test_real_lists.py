@@ -82,7 +82,8 @@ def test_frame__has_at_least_as_many_stars_found_four_times(solved):
 
 def test_transforms__agree_with_theirs(solved):
     folder, _, _, ties = solved
-    theirs = np.array([line.split()[1:5] for line in open(folder / "TRANS.xym2mat.final") if line[:1] == "0"], float)
+    told = (folder / "TRANS.xym2mat.final").read_text().splitlines()
+    theirs = np.array([line.split()[1:5] for line in told if line[:1] == "0"], float)
     ours = np.array([read_transform(tie).matrix for tie in ties.to_dict("records")])
     # The common matrix is each frame's own; what differs between exposures is not
     relative = ours @ np.linalg.inv(ours[0])

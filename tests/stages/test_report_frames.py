@@ -160,6 +160,17 @@ def test_ties__rotation_is_that_less_the_headers():
     assert ties(wrapped, framed.exposures(3).assign(position_angle=359.5))["turn"].tolist() == [3600.0] * 3
 
 
+def test_ties__meridians_that_converge_are_no_error_of_headers():
+    """North at 0.01 deg farther east, and 30 deg north of the equator, is turned by half of that to the west."""
+    names = [framed.name_of(k) for k in range(3)]
+    exposures, turned = framed.exposures(3).set_index("exposure"), framed.transforms(3).set_index("exposure")
+    exposures["dec"] = 30.0
+    exposures.loc[names, "ra"] = [359.99, 0.0, 0.01]
+    turned.loc[names, "rotation"] = 94.001 - 0.005 * np.array([-1.0, 0.0, 1.0])
+    turned, exposures = turned.reset_index(), exposures.reset_index()
+    np.testing.assert_allclose(ties(turned, exposures)["turn"], 3.6, atol=1e-6)
+
+
 def test_reference_numbers__are_in_mas():
     found = reference_numbers(matched(), 50.0)
     # 400 sources with 2 mas scatter know their median to 0.125 mas.

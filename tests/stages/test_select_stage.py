@@ -103,6 +103,12 @@ def table(n, wrong=0.01, seed=1, exposure="a"):
     })  # fmt: skip
 
 
+def test_cuts__detectors_of_one_exposure_have_their_own_limits():
+    sharp, poor = table(1500).assign(detector="PC1"), table(1500, wrong=0.04, seed=2).assign(detector="WF2")
+    found = select.cuts(pd.concat([sharp, poor]), SETTINGS)
+    pd.testing.assert_frame_equal(found, pd.concat([select.cuts(sharp, SETTINGS), select.cuts(poor, SETTINGS)]))
+
+
 @pytest.mark.parametrize("column", ["ray", "galaxy"])
 def test_cuts__the_sign_of_radxs_tells_rays_from_galaxies(column):
     stars = table(2000)

@@ -152,6 +152,16 @@ def test_read_times__grism_stripes_of_four_amplifiers(tmp_path):
     assert found.frame_time_s == pytest.approx(0.34061)
 
 
+def test_star_times__imaged_stripes_of_four_amplifiers(tmp_path):
+    head = {"DETECTOR": "NRCA1", "FASTAXIS": -1, "SLOWAXIS": 2, "SUBARRAY": "SUBGRISM64", "SUBSTRT1": 1, "SUBSTRT2": 1,
+            "NOUTPUTS": 4}  # fmt: skip
+    path = written(tmp_path, instrument="NIRCAM", shape=(64, 2048), primary=head)
+    found = pixel_time(read_times(path), 2000, 60, SETTINGS)
+    (seen,) = read_exposures(path)
+    assert len(seen.amplifiers) == 4
+    assert star_times(seen, np.array([2000.0]), np.array([60.0])) == pytest.approx([found.mjd_mid_utc], abs=1e-11)
+
+
 def test_real_nircam_cutout(shared_data):
     path = str(shared_data / "jwst_nircam_cutout" / "jw01227002001_02105_00001_nrcalong_cutout100.fits")
     times = read_times(path)

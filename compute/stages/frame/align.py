@@ -37,8 +37,9 @@ def place_roughly(
     """Transformations to the frame good to a fraction of `radius`, or None and the reason.
 
     Exposures join one by one, the nearest to `base` first, each aligned with all stars of those before it: near where
-    its header says, or else blindly. Then the whole is aligned with the reference catalog, and those that joined with
-    none are tried on the catalog itself. Without one the headers' mean pointing stands.
+    its header says, or else blindly; those that did not are tried again as long as others join. Then the whole is
+    aligned with the reference catalog, and those that joined with none are tried on the catalog itself. Without one the
+    headers' mean pointing stands.
     """
     guesses = [header_guess(row, plane) for row in rows.to_dict("records")]
     x0, y0 = plane.pixel(rows["ra"], rows["dec"])
@@ -46,15 +47,19 @@ def place_roughly(
     starts: list[Transform | None] = [None] * len(samples)
     reasons = ["ok"] * len(samples)
     union = np.empty((3, 0))
-    for k in order:
-        one = samples[k]
-        try:
-            _enough(one)
-            start = guesses[k] if union.size == 0 else _joined(one, union, guesses[k], plane, settings)
-        except TransformError as error:
-            reasons[k] = str(error)
-            continue
-        starts[k], union = start, _grown(union, one, start, settings.radius)
+    left, before = list(order), -1
+    while left and len(left) != before:
+        due, before, left = left, len(left), []
+        for k in due:
+            one = samples[k]
+            try:
+                _enough(one)
+                start = guesses[k] if union.size == 0 else _joined(one, union, guesses[k], plane, settings)
+            except TransformError as error:
+                reasons[k] = str(error)
+                left.append(k)
+                continue
+            starts[k], union, reasons[k] = start, _grown(union, one, start, settings.radius), "ok"
     if reference is not None:
         starts = _tied(samples, starts, reasons, guesses, union, reference, plane, settings)
     return starts, reasons
@@ -153,10 +158,11 @@ def after(linear: Transform, first: Transform) -> Transform:
 _GENERAL = ("shift", "similar", "affine", "poly2", "poly3", "poly4", "poly5")
 
 
-def tie_to(means: Means, reference: Places, settings: FrameSettings) -> Fit:
-    """What brings mean positions onto the reference catalog; TransformError for too few pairs."""
+def tie_to(means: Means, reserved: NDArray[np.bool_], reference: Places, settings: FrameSettings) -> Fit:
+    """What brings mean positions, but those `reserved` (n,), onto the reference; TransformError for too few pairs."""
     pairs = match(means.x, means.y, reference.x, reference.y, 2 * settings.radius)
-    one, other = pairs.first, pairs.second
+    kept = ~reserved[pairs.first]
+    one, other = pairs.first[kept], pairs.second[kept]
     return fit(
         settings.tie, means.x[one], means.y[one], reference.x[other], reference.y[other],
         np.sqrt(means.var_x[one] + reference.error_x[other] ** 2),

@@ -67,7 +67,7 @@ class Detections:
         keep = np.flatnonzero((star >= 0) & (count[star] >= self.least))
         self.rows = keep[np.lexsort((keep, star[keep]))]
         if self.rows.size == 0:
-            raise TransformError(f"found no star in {self.least} exposures, expected many")
+            raise TransformError(f"found no star in {self.least} exposures (min_found), expected many")
         founder = star[self.rows]
         self.start = np.append(np.flatnonzero(np.diff(founder, prepend=-1)), self.rows.size)
         self.founder = founder[self.start[:-1]]
@@ -107,7 +107,7 @@ class Detections:
         """Noise of each exposure beyond its formal errors, from residuals about the means."""
         kept = 1 - np.array([means.var_x, means.var_y])[:, self.star] / self.at[2:4]
         for k, transform in self._placed():
-            of = np.flatnonzero((self.exposure[self.rows] == k) & self.used)
+            of = np.flatnonzero((self.exposure[self.rows] == k) & self.used & ~self.reserved[self.star])
             star = self.star[of]
             x, y, *variance, _ = on_frame(self.samples[k].take(self.rows[of] - self.first[k]), transform, 0.0)
             residual = np.concatenate([x - means.x[star], y - means.y[star]])
@@ -122,7 +122,8 @@ class Detections:
             total, before = var + extra[exposure] ** 2, zero.copy()
             mean, var_mean, _ = mean_values(self.start, mag + zero[exposure], total, _MAG_CLIP)
             for k, _ in self._placed():
-                of = np.flatnonzero((exposure == k) & self.used & np.isfinite(mag) & np.isfinite(mean[self.star]))
+                good = (exposure == k) & self.used & np.isfinite(mag) & np.isfinite(mean[self.star])
+                of = np.flatnonzero(good & ~self.reserved[self.star])
                 if of.size == 0:
                     continue
                 star = self.star[of]

@@ -35,7 +35,8 @@ def choose(exposures: pd.DataFrame, settings: FrameSettings) -> pd.DataFrame:
     Raises
     ------
     UnusableError
-        Without any, or where they lie too far apart to be one field and no tangent point tells which is meant.
+        Without any, or where they lie too far apart to be one field and no tangent point tells which is meant; where
+        the exposure that shall set the zero point is none of them.
     """
     rows = exposures[(exposures["status"] == "ok") & exposures["n_stars"].notna()]
     rows = rows.sort_values(["exposure", "detector"], kind="stable", ignore_index=True)
@@ -49,10 +50,12 @@ def choose(exposures: pd.DataFrame, settings: FrameSettings) -> pd.DataFrame:
     if settings.ra is not None:
         if not near.any():
             raise UnusableError(f"frame at {ra}, {dec}", f"no exposure within {settings.within}'", "at least one")
-        return rows[near].reset_index(drop=True)
-    if not near.all():
+        rows = rows[near].reset_index(drop=True)
+    elif not near.all():
         found = f"exposures up to {np.nan_to_num(away, nan=5400.0).max():.1f}' from their middle"
         raise UnusableError("frame", found, f"at most {settings.within}', or ra and dec of one of several fields")
+    if settings.photometry and not (rows["exposure"] == settings.photometry).any():
+        raise UnusableError("frame: photometry", settings.photometry, "one of the measured exposures of the field")
     return rows
 
 

@@ -17,7 +17,7 @@ from compute.stages.frame.align import tie_to
 from compute.stages.frame.detections import Detections
 from compute.stages.frame.sample import Places, Sample
 
-__all__ = ["Solution", "solve"]
+__all__ = ["Solution", "iterate", "solve"]
 
 _IDENTIFY = 3  # rounds that look anew which detections are one star
 
@@ -60,7 +60,7 @@ def solve(
     """
     found = Detections(samples, starts, reasons, settings)
     try:
-        tie = _iterate(found, reference, settings)
+        _, tie = iterate(found, reference, settings)
     except TransformError as error:
         none = np.full(len(samples), np.nan)
         reasons = [f"master frame: {error}" if reason == "ok" else reason for reason in found.reasons]
@@ -69,8 +69,8 @@ def solve(
     return Solution(found.fits, found.reasons, found.floors, floors_mag, zero_points, errors, tie)
 
 
-def _iterate(found: Detections, reference: Places | None, settings: FrameSettings) -> Fit | None:
-    """Rounds until the exposures stay where they are; the last tie to the reference."""
+def iterate(found: Detections, reference: Places | None, settings: FrameSettings) -> tuple[Means, Fit | None]:
+    """Rounds until the exposures stay where they are; the last means, and their tie to the reference."""
     tie, first = None, None
     for number in range(settings.rounds):
         if number < _IDENTIFY:
@@ -78,17 +78,18 @@ def _iterate(found: Detections, reference: Places | None, settings: FrameSetting
             first = None
         means = found.average()
         if reference is not None:
-            tie = tie_to(means, reference, settings)
+            tie = tie_to(means, found.reserved, reference, settings)
             means = _moved(means, tie.transform)
         elif first is None:
             first = means
         else:
-            means = _moved(means, fit("affine", means.x, means.y, first.x, first.y).transform)
+            one = ~found.reserved
+            means = _moved(means, fit("affine", means.x[one], means.y[one], first.x[one], first.y[one]).transform)
         farthest = found.transform(means)
         found.estimate_floors(means)
         if number >= _IDENTIFY and farthest < settings.tolerance:
             break
-    return tie
+    return means, tie
 
 
 def _moved(means: Means, transform: Transform) -> Means:

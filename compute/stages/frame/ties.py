@@ -94,7 +94,7 @@ def _row(row: pd.Series, corrected: bool, solution: Solution, k: int, key: Frame
     if fit is None:
         nothing = Transform.linear(np.full((2, 2), np.nan), np.full(2, np.nan))
         return found | _numbers(nothing) | dict.fromkeys(_DERIVED, np.nan) | {
-            "rms": np.nan, "n_used": 0, "status": solution.reasons[k]
+            "floor": np.nan, "floor_mag": np.nan, "rms": np.nan, "n_used": 0, "status": solution.reasons[k]
         }  # fmt: skip
     aberration = 1.0 if pd.isna(row["va_scale"]) else row["va_scale"]
     return found | _numbers(fit.transform) | _derived(fit, plane.scale / aberration) | _quality(fit)

@@ -1,10 +1,12 @@
 """Pages of a catalog: one that tells what it holds, and one for each master frame."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
+from compute.stages.report.calibration import cubes_section
 from compute.stages.report.page import Section, page, row_table
 
 __all__ = ["frame_page", "index_page"]
@@ -37,7 +39,8 @@ _JUDGED = (
 
 
 def index_page(exposures: pd.DataFrame, frames: Mapping[str, Mapping[str, Any]], folder: str,
-               pictures: Mapping[str, Sequence[str]]) -> str:  # fmt: skip
+               pictures: Mapping[str, Sequence[str]],
+               epsfs: Mapping[str, Mapping[str, Any]] = MappingProxyType({})) -> str:  # fmt: skip
     """The first page.
 
     Parameters
@@ -50,10 +53,13 @@ def index_page(exposures: pd.DataFrame, frames: Mapping[str, Mapping[str, Any]],
         Where the pages of frames and the pictures are.
     pictures
         Names of pictures: `quality` by instrument, `ties` by field and detector, `cameras`.
+    epsfs
+        What is recorded of each ePSF cube, by name.
     """
     usable = exposures[exposures["status"] == "ok"]
     text = f"{len(usable):,} exposures, {int(usable['n_stars'].sum()):,} measured stars."
     sections = [Section("What the catalog holds", text, body=row_table(_holdings(usable))), *_rejected(exposures)]
+    sections += cubes_section(epsfs, folder)
     fields = sorted({record["field"] for record in frames.values()})
     for field in fields:
         of = {name: record for name, record in frames.items() if record["field"] == field}

@@ -44,13 +44,15 @@ TIES = (
 def ties(transforms: pd.DataFrame, exposures: pd.DataFrame) -> pd.DataFrame:
     """TRANSFORMS of exposures that lie on a frame, with `mjd_mid` and the columns of TIES.
 
-    `turn` is the rotation less the header's position angle; its error follows from that of the scale, which a matrix
-    known equally well in all elements shares.
+    `turn` is the rotation less the header's position angle, and less how meridians converge: the header's north is that
+    of the exposure. Its error follows from that of the scale, which a matrix known equally well in all elements shares.
     """
     keys = ["exposure", "detector"]
     rows = transforms[(transforms["status"] == "ok") & (transforms["detector"] != "")]
-    rows = rows.merge(exposures[[*keys, "mjd_mid", "position_angle"]].drop_duplicates(keys), on=keys)
+    rows = rows.merge(exposures[[*keys, "mjd_mid", "ra", "dec", "position_angle"]].drop_duplicates(keys), on=keys)
     turn = (rows["rotation"] - rows["position_angle"] + 180.0) % 360.0 - 180.0
+    east = (rows["ra"] - rows["ra"].iloc[:1].sum() + 180.0) % 360.0 - 180.0  # of the first: no step at 0 h
+    turn += (east - east.median()) * np.sin(np.radians(rows["dec"]))
     return rows.assign(
         turn=_ARCSEC * turn,
         turn_error=_ARCSEC * np.degrees(rows["scale_error"] / rows["scale"]),

@@ -1,0 +1,21 @@
+"""Compile the kernels that solve for ePSFs, or load them from Numba's cache."""
+
+import numpy as np
+
+from compute.kernels.epsf import gaussian_table
+from compute.kernels.joint import Links, Table, solve
+from compute.kernels.spline import coefficients
+from compute.kernels.stampfit import conform, fit_stamps
+from compute.kernels.stamps import Stamps
+
+
+def warm() -> None:
+    """Call each kernel once with the types that stages use."""
+    middle, n = np.zeros(1), 53
+    table = Table(coefficients(gaussian_table(0.8, 4, n)[None, None], 3), middle, middle, 4, 3)
+    zero, one = np.zeros(2), np.ones(2)
+    light = np.ones((2, 11, 11), np.float32)
+    stamps = Stamps(light, light.copy(), zero, zero.copy(), one, zero.copy(), zero.copy())
+    links = Links(np.array([0, 2]), np.tile(np.eye(2), (2, 1, 1)), one, 0.01)
+    solve(table, stamps, links, np.ones((n, n)), radius=5.0, tolerance=0.1, steps=1)
+    fit_stamps(conform(table, 5.0), stamps)
