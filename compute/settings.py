@@ -220,7 +220,7 @@ class CalibrateSettings(Settings):
         "poly5", description="from the raw pixels of an exposure to the common frame"
     )
     radius: float = Field(2.0, gt=0, le=10, description="farthest a detection may lie from its star [frame pix]")
-    passes: int = Field(6, ge=2, le=30, description="most updates of the ePSF; the first two have one for all places")
+    passes: int = Field(6, ge=3, le=30, description="most updates of the ePSF; the first two have one for all places")
     settled: float = Field(3e-4, gt=0, description="ends when no sample changes by more, in units of the peak (rms)")
     slack: float = Field(0.003, gt=0, le=0.5, description="what transformations may leave of a position [pix]")
     stiffness: float = Field(1e-6, gt=0, description="weight of roughness in the core, in units of the stars' weight")

@@ -220,3 +220,15 @@ def test_error__fewer_than_three_exposures_tell_no_epsf_from_positions(few, n):
         "expected stars common to 3 dithered exposures",
     ):
         solve(scene, cuts[:n], QUICK, range(n))
+
+
+def test_error__exposures_without_dithers(few):
+    scene, cuts, _ = few
+    with pytest.raises(UnusableError, match=r"same pixel phases in x, .* 1.00 of a single one's bias, .* dithers"):
+        solve(scene, [cuts[0]] * 4, QUICK, [0, 0, 0, 0])
+
+
+def test_build__what_dithers_leave_of_a_bias_stands_beside_every_pass(field):
+    passes = field[3].passes
+    assert (passes[["damping_x", "damping_y"]] < 0.8).all(axis=None)
+    assert (passes[["damping_x", "damping_y"]] > 0).all(axis=None)

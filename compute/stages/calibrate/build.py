@@ -11,6 +11,7 @@ from catalogs.cubes import EpsfCube
 from catalogs.errors import UnusableError
 from compute.kernels.epsf import NORMALISATION_RADIUS
 from compute.kernels.joint import Table, solve
+from compute.kernels.phases import damping
 from compute.kernels.spline import coefficients
 from compute.kernels.stampfit import StampFits, conform, fit_stamps, light_centres, samples
 from compute.kernels.stamps import Stamps, sample_stamps
@@ -22,6 +23,7 @@ from compute.stages.plane import Plane
 __all__ = ["Built", "build"]
 
 _ORDER = 3
+_UNDITHERED = 0.95  # share of a pixel-phase bias that dithers may leave
 _SINGLE = 2  # passes with one ePSF for the whole detector
 _CLIP, _WRONG = 5.0, 0.01  # [sigma]; share by which an ePSF may be wrong before pixels are taken for outliers
 _CELL, _FEW = 64, 8  # [pix] cells of the distortion that polynomials leave, and least stamps in one
@@ -58,6 +60,7 @@ def build(rows: pd.DataFrame, cuts: list[Cut], plane: Plane, settings: Calibrate
         stars = link(pool, fits, offset, rows, plane, transforms, settings)
         _enough(stars.rows.size, settings)
         transforms = stars.transforms
+        damped = _dithered(pool, stars)
         if number == _SINGLE:
             table = _spread(table, rows, settings)
         if number > 0:
@@ -69,6 +72,7 @@ def build(rows: pd.DataFrame, cuts: list[Cut], plane: Plane, settings: Calibrate
         told.append({
             "pass": number + 1, "stars": stars.links.start.size - 1, "stamps": stars.rows.size, "change": change,
             "scatter": stars.scatter, "qfit": float(np.nanmedian(fits.qfit[stars.rows])),
+            "damping_x": damped[0], "damping_y": damped[1],
         })  # fmt: skip
         if last:
             break
@@ -80,6 +84,18 @@ def _enough(n: int, settings: CalibrateSettings) -> None:
         raise UnusableError(
             "calibrate", f"{n} images of bright, lonely stars in several exposures", f"{settings.least}"
         )
+
+
+def _dithered(pool: Pool, stars: Stars) -> tuple[float, float]:
+    """What dithers leave of a pixel-phase bias along x and y; UnusableError where they leave it all."""
+    start = stars.links.start
+    x, y = pool.x_pixel[stars.rows] + stars.x, pool.y_pixel[stars.rows] + stars.y
+    damped = damping(x, start), damping(y, start)
+    for axis, left in zip("xy", damped, strict=True):
+        if left > _UNDITHERED:
+            found = f"exposures at the same pixel phases in {axis}, whose mean has {left:.2f} of a single one's bias"
+            raise UnusableError("calibrate", found, f"at most {_UNDITHERED}: dithers by fractions of a pixel")
+    return damped
 
 
 def _begin(pool: Pool, settings: CalibrateSettings) -> tuple[StampFits, Table]:
@@ -135,7 +151,7 @@ def _spread(table: Table, rows: pd.DataFrame, settings: CalibrateSettings) -> Ta
     x0, y0 = rows["x_start"].min(), rows["y_start"].min()
     x1, y1 = (rows["x_start"] + rows["n_x"]).max() - 1, (rows["y_start"] + rows["n_y"]).max() - 1
     if settings.grid == 1:
-        return table
+        return table._replace(fx=np.array([(x0 + x1) / 2]), fy=np.array([(y0 + y1) / 2]))
     fx, fy = np.linspace(x0, x1, settings.grid), np.linspace(y0, y1, settings.grid)
     return table._replace(coef=np.tile(table.coef, (settings.grid, settings.grid, 1, 1)), fx=fx, fy=fy)
 
