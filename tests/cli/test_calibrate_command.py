@@ -9,7 +9,7 @@ from compute.graph.run import writing
 from compute.settings import CalibrateSettings
 from tests.dithers import dithered, write_dithered
 
-QUICK = ["--grid", 1, "--passes", 2, "--steps", 10, "--least", 50, "--transform", "affine", "--half", 4]
+QUICK = ["--grid", 1, "--passes", 3, "--steps", 10, "--least", 50, "--transform", "affine", "--half", 4]
 
 
 @pytest.fixture(scope="module")
