@@ -24,7 +24,7 @@ def command(folder, campaign, cluster, workers, as_json):
     _claim(folder, checked.model_dump(mode="json"))
 
     from catalogs.store import Store
-    from compute.graph.client import FRAMING, MEASURING, SIMULATING, connect
+    from compute.graph.client import CALIBRATING, FRAMING, MEASURING, SIMULATING, connect
     from compute.graph.run import run, writing
     from compute.graph.simulate import simulate
     from compute.recipe import read_recipe
@@ -32,7 +32,7 @@ def command(folder, campaign, cluster, workers, as_json):
 
     with (
         common.progress_bar() as progress,
-        connect(cluster, workers, kernels=(MEASURING, SIMULATING, FRAMING)) as client,
+        connect(cluster, workers, kernels=(MEASURING, SIMULATING, FRAMING, CALIBRATING)) as client,
     ):
         drawn = simulate(checked, str(folder), client, fresh=True, progress=progress)
         recipe = read_recipe(folder / "recipe.toml")

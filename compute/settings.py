@@ -211,7 +211,8 @@ class CalibrateSettings(Settings):
     """Library ePSFs from dithered exposures: which stars, and how they are solved."""
 
     oversampling: int = Field(4, ge=4, le=8, description="samples per pixel of the ePSF")
-    grid: int = Field(5, ge=1, le=9, description="fiducials along each axis")
+    grid: int = Field(5, ge=1, le=9, description="fiducials along each axis; fewer where stars are few")
+    per_fiducial: int = Field(150, ge=20, description="least star images for each fiducial")
     stars: int = Field(1500, ge=50, description="most stars of an exposure, brightest first")
     signal_to_noise: float = Field(60.0, gt=5, description="least S/N of a star")
     isolation: float = Field(5.0, ge=0, description="no brighter neighbour within this [pix]")

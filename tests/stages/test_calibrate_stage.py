@@ -181,7 +181,7 @@ def test_build__a_stamp_without_a_pixel_hurts_nothing(few):
 
 def test_build__a_grid_of_fiducials(few):
     scene, cuts, _ = few
-    made = solve(scene, cuts, QUICK.model_copy(update={"grid": 2})).cube
+    made = solve(scene, cuts, QUICK.model_copy(update={"grid": 2, "per_fiducial": 20})).cube
     assert made.values.shape[:2] == (2, 2)
     assert list(made.fx) == [X_START, X_START + 109]
     assert list(made.fy) == [Y_START, Y_START + 109]

@@ -62,7 +62,7 @@ def build(rows: pd.DataFrame, cuts: list[Cut], plane: Plane, settings: Calibrate
         transforms = stars.transforms
         damped = _dithered(pool, stars)
         if number == _SINGLE:
-            table = _spread(table, rows, settings)
+            table = _spread(table, rows, stars.rows.size, settings)
         if number > 0:
             offset = _fine(pool, fits, stars, offset)
         last = number == settings.passes - 1 or (number > _SINGLE and change < settings.settled)
@@ -146,14 +146,15 @@ def _sized(table: Table, half: int) -> Table:
     return table._replace(coef=np.pad(table.coef, ((0, 0), (0, 0), (pad, pad), (pad, pad))))
 
 
-def _spread(table: Table, rows: pd.DataFrame, settings: CalibrateSettings) -> Table:
-    """One ePSF at every fiducial of the grid."""
+def _spread(table: Table, rows: pd.DataFrame, n_images: int, settings: CalibrateSettings) -> Table:
+    """One ePSF at every fiducial of the grid, which is as fine as there are star images for."""
     x0, y0 = rows["x_start"].min(), rows["y_start"].min()
     x1, y1 = (rows["x_start"] + rows["n_x"]).max() - 1, (rows["y_start"] + rows["n_y"]).max() - 1
-    if settings.grid == 1:
+    grid = max(1, min(settings.grid, int(np.sqrt(n_images / settings.per_fiducial))))
+    if grid == 1:
         return table._replace(fx=np.array([(x0 + x1) / 2]), fy=np.array([(y0 + y1) / 2]))
-    fx, fy = np.linspace(x0, x1, settings.grid), np.linspace(y0, y1, settings.grid)
-    return table._replace(coef=np.tile(table.coef, (settings.grid, settings.grid, 1, 1)), fx=fx, fy=fy)
+    fx, fy = np.linspace(x0, x1, grid), np.linspace(y0, y1, grid)
+    return table._replace(coef=np.tile(table.coef, (grid, grid, 1, 1)), fx=fx, fy=fy)
 
 
 def _update(pool: Pool, stars: Stars, table: Table, half: int, settings: CalibrateSettings) -> tuple[Table, float]:

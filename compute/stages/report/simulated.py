@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from catalogs.catalog import Catalog, own_epsf_path
-from catalogs.cubes import open_cube, read_epsf
+from catalogs.cubes import EpsfCube, open_cube, read_epsf
 from catalogs.errors import PiazziError
 from catalogs.readers import read_exposures
 from catalogs.store import Store
@@ -121,7 +121,12 @@ def _figures(
 def _epsf(catalog: Catalog, campaign: Store, row: Any, camera: simulated.Camera) -> Figure:
     pointings = simulated.read(campaign, simulated.POINTINGS_FILE, POINTINGS)
     focus = _of(row, pointings)["focus"].iloc[0]
-    cube = read_epsf(catalog.store.locate_url(own_epsf_path(row)), catalog.store.storage_options)
+    own = own_epsf_path(row)
+    cube = (
+        EpsfCube.from_dataset(catalog.epsf(*camera, mjd=row["mjd_mid"]))
+        if not catalog.store.exists(own)
+        else (read_epsf(catalog.store.locate_url(own), catalog.store.storage_options))
+    )
     with open_cube(campaign.locate_url(simulated.cube_folder("epsf", camera))) as true:
         return epsf_figure(*true_epsf(true, focus, cube), cube.oversampling)
 

@@ -195,10 +195,11 @@ def write_recipe(store: Store, campaign: Campaign) -> None:
     patterns |= {"*_c0m.fits" for each in campaign.observations if each.instrument == "WFPC2"}
     known = len(campaign.fields) == 1 and campaign.reference is not None
     framed = ["frame", "match", "report"] if known else []
+    built = ["calibrate"] if all(each.dither != "none" for each in campaign.observations) else []
     lines = [
         'catalog = "catalog"',
         *([f"field = {json.dumps(campaign.fields[0].name)}"] if len(campaign.fields) == 1 else []),
-        f"stages = {json.dumps(['ingest', 'measure', *framed])}",
+        f"stages = {json.dumps(['ingest', *built, 'measure', *framed])}",
         "[exposures]",
         f"files = {json.dumps([f'{FRAMES}/{pattern}' for pattern in sorted(patterns)])}",
         *(["[reference]", f"file = {json.dumps(REFERENCE_FILE)}"] if known else []),
