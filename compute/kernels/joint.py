@@ -10,13 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from compute.kernels._jit import jit
+from compute.kernels.elimination import columns, loosen, project, solve_stars, star_matrices, weigh
 from compute.kernels.spline import taps as taps_of
 from compute.kernels.stamps import Stamps, gather_stamps, sample_stamps, shine_stamps
 from compute.kernels.threads import each
 
 _BLOCKS = 16  # of stars; their sums are added in order, so that results do not depend on threads
-_DAMP = 1e-9  # of a star's own curvature, for stars without a usable pixel
 
 
 class Table(NamedTuple):
@@ -158,22 +157,22 @@ class _Part:
         psi, gx, gy = np.empty(shape), np.empty(shape), np.empty(shape)
         self._sample(self.table.coef, psi, gx, gy)
         self.own, self.columns = np.empty((2, *shape), np.float32), np.empty((3, *shape), np.float32)
-        _columns(psi, gx, gy, s.flux, self.slope, self.gain, self.own, self.columns)
+        columns(psi, gx, gy, s.flux, self.slope, self.gain, self.own, self.columns)
         self.loose, self.inverse = np.empty((s.x.size, 2, 2)), np.empty((self.start.size - 1, 3, 3))
-        _loosen(self.own, s.weight, 1.0 / self.slack**2, self.loose)
+        loosen(self.own, s.weight, 1.0 / self.slack**2, self.loose)
         # Of the stars' columns, too, only what the stamps' own slack does not explain counts.
         self.seen = np.empty(self.columns.shape, np.float32)
         for column, seen in zip(self.columns, self.seen, strict=True):
-            _weigh(column, self.own, s.weight, self.loose, seen)
-        _star_matrices(self.start, self.columns, self.seen, self.inverse)
+            weigh(column, self.own, s.weight, self.loose, seen)
+        star_matrices(self.start, self.columns, self.seen, self.inverse)
         self.missing = s.light - s.flux[:, None, None] * psi
         self.gradient = self._gather(self._projected(self.missing.copy()))
         self.curvature = _diagonal(self._gather, s)
 
     def _projected(self, value: NDArray) -> NDArray:
         """Weighted pixels `value` without what stars alone can explain, times flux; in place."""
-        _project(self.start, self.columns, self.seen, self.inverse, value, np.empty(3))
-        _weigh(value, self.own, self.stamps.weight, self.loose, value)
+        project(self.start, self.columns, self.seen, self.inverse, value, np.empty(3))
+        weigh(value, self.own, self.stamps.weight, self.loose, value)
         value *= self.stamps.flux[:, None, None]
         return value
 
@@ -186,7 +185,7 @@ class _Part:
         """What the stars change when the coefficients do."""
         _forward(change, self, self.value)
         out = np.empty((self.start.size - 1, 3))
-        _solve_stars(self.start, self.seen, self.inverse, self.missing - self.value, out)
+        solve_stars(self.start, self.seen, self.inverse, self.missing - self.value, out)
         return out
 
 
@@ -274,100 +273,3 @@ def _conjugate_gradients(multiply, b: NDArray, precondition, tolerance: float, s
         p *= rz / old
         p += z
     return x, float(np.sqrt(rz / begin)), steps
-
-
-@jit
-def _columns(psi, gx, gy, flux, slope, gain, own, columns):
-    """Derivatives of pixels by the stamp's own position, and by the star's x and y on the frame and its flux."""
-    for k in range(flux.size):
-        for j in range(psi.shape[1]):
-            for i in range(psi.shape[2]):
-                a, b = flux[k] * gx[k, j, i], flux[k] * gy[k, j, i]
-                own[0, k, j, i], own[1, k, j, i] = a, b
-                columns[0, k, j, i] = a * slope[k, 0, 0] + b * slope[k, 1, 0]
-                columns[1, k, j, i] = a * slope[k, 0, 1] + b * slope[k, 1, 1]
-                columns[2, k, j, i] = gain[k] * psi[k, j, i]
-
-
-@jit
-def _loosen(own, weight, stiff, loose):
-    """Inverse of each stamp's normal matrix of its own position, held by `stiff` [1/pix^2]."""
-    for k in range(loose.shape[0]):
-        a, b, c = stiff, 0.0, stiff
-        for j in range(weight.shape[1]):
-            for i in range(weight.shape[2]):
-                a += weight[k, j, i] * own[0, k, j, i] * own[0, k, j, i]
-                b += weight[k, j, i] * own[0, k, j, i] * own[1, k, j, i]
-                c += weight[k, j, i] * own[1, k, j, i] * own[1, k, j, i]
-        det = a * c - b * b
-        loose[k, 0, 0], loose[k, 1, 1] = c / det, a / det
-        loose[k, 0, 1] = loose[k, 1, 0] = -b / det
-
-
-@jit
-def _weigh(value, own, weight, loose, out):
-    """Pixels times weights, less what a stamp's own slack explains: W v - W G (G'WG + 1/slack^2)^-1 G'W v."""
-    for k in range(loose.shape[0]):
-        p = q = 0.0
-        for j in range(weight.shape[1]):
-            for i in range(weight.shape[2]):
-                w = weight[k, j, i] * value[k, j, i]
-                p += w * own[0, k, j, i]
-                q += w * own[1, k, j, i]
-        a, b = loose[k, 0, 0] * p + loose[k, 0, 1] * q, loose[k, 1, 0] * p + loose[k, 1, 1] * q
-        for j in range(weight.shape[1]):
-            for i in range(weight.shape[2]):
-                out[k, j, i] = weight[k, j, i] * (value[k, j, i] - a * own[0, k, j, i] - b * own[1, k, j, i])
-
-
-@jit
-def _star_matrices(start, columns, seen, inverse):
-    """Inverse of each star's own normal matrix."""
-    h = np.empty((3, 3))
-    for s in range(inverse.shape[0]):
-        h[:] = 0.0
-        for k in range(start[s], start[s + 1]):
-            for j in range(seen.shape[2]):
-                for i in range(seen.shape[3]):
-                    for a in range(3):
-                        for b in range(a + 1):
-                            h[a, b] += seen[a, k, j, i] * columns[b, k, j, i]
-        for a in range(3):
-            h[a, a] += _DAMP * h[a, a] + 1e-30
-            for b in range(a):
-                h[b, a] = h[a, b]
-        inverse[s] = np.linalg.inv(h)
-
-
-@jit
-def _star_sums(first, last, seen, value, sums):
-    sums[:] = 0.0
-    for k in range(first, last):
-        for j in range(value.shape[1]):
-            for i in range(value.shape[2]):
-                v = value[k, j, i]
-                sums[0] += v * seen[0, k, j, i]
-                sums[1] += v * seen[1, k, j, i]
-                sums[2] += v * seen[2, k, j, i]
-
-
-@jit
-def _project(start, columns, seen, inverse, value, sums):
-    """Take from `value` what the stars' columns explain of it."""
-    for s in range(start.size - 1):
-        _star_sums(start[s], start[s + 1], seen, value, sums)
-        a = inverse[s] @ sums
-        for k in range(start[s], start[s + 1]):
-            for j in range(value.shape[1]):
-                for i in range(value.shape[2]):
-                    value[k, j, i] -= (
-                        a[0] * columns[0, k, j, i] + a[1] * columns[1, k, j, i] + a[2] * columns[2, k, j, i]
-                    )
-
-
-@jit
-def _solve_stars(start, seen, inverse, value, out):
-    sums = np.empty(3)
-    for s in range(start.size - 1):
-        _star_sums(start[s], start[s + 1], seen, value, sums)
-        out[s] = inverse[s] @ sums
