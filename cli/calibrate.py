@@ -11,8 +11,9 @@ from compute.settings import CalibrateSettings
 @click.command("calibrate")
 @click.argument("catalog")
 @common.settings_options(CalibrateSettings)
+@common.threads_option
 @common.running_options
-def command(catalog, cluster, workers, fresh, strict, as_json, **options: Any):
+def command(catalog, threads, cluster, workers, fresh, strict, as_json, **options: Any):
     """Build the library ePSFs of CATALOG, one for each detector, filter and epoch, from its dithered exposures.
 
     Exposures need only be entered (`piazzi ingest`). Bright, lonely stars are cut out of each; then the ePSF is solved
@@ -22,13 +23,8 @@ def command(catalog, cluster, workers, fresh, strict, as_json, **options: Any):
     settings = common.settings_from(CalibrateSettings, options)
 
     from compute.graph.calibrate import calibrate
-    from compute.graph.client import CALIBRATING, FRAMING, MEASURING, connect
-    from compute.graph.run import changing
+    from compute.graph.client import CALIBRATING, FRAMING, MEASURING
 
-    with (
-        common.progress_bar() as progress,
-        changing(catalog) as place,
-        connect(cluster, workers, kernels=(MEASURING, FRAMING, CALIBRATING)) as client,
-    ):
-        report = calibrate(place, client, settings, fresh=fresh, progress=progress)
+    with common.changing(catalog, cluster, workers, (MEASURING, FRAMING, CALIBRATING)) as (place, client, progress):
+        report = calibrate(place, client, settings, threads=threads, fresh=fresh, progress=progress)
     common.finish(catalog, [report], as_json, strict)

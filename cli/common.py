@@ -18,6 +18,9 @@ from compute.recipe import absolute
 from compute.settings import ReferenceSettings, Settings, faults
 
 if TYPE_CHECKING:
+    from distributed import Client
+
+    from catalogs.catalog import Catalog
     from compute.graph.apply import Progress
     from compute.graph.pipeline import Report
 
@@ -100,6 +103,23 @@ def reference_from(options: dict[str, Any]) -> ReferenceSettings | None:
 def _option(name: str) -> str:
     """A field of a settings model as an option."""
     return f"--{name.replace('_', '-')}"
+
+
+threads_option = click.option(
+    "--threads", type=click.IntRange(1), default=1, show_default=True, help="threads inside each task"
+)
+
+
+@contextmanager
+def changing(
+    catalog: str, cluster: str, workers: int | None, kernels: tuple[str, ...]
+) -> Iterator[tuple["Catalog", "Client", "Progress"]]:
+    """What a stage works with on a catalog that is there: the catalog, a cluster with warm kernels, and progress."""
+    from compute.graph.client import connect
+    from compute.graph.run import changing
+
+    with progress_bar() as progress, changing(catalog) as place, connect(cluster, workers, kernels=kernels) as client:
+        yield place, client, progress
 
 
 @contextmanager

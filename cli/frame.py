@@ -24,14 +24,9 @@ def command(catalog, field, cluster, workers, fresh, strict, as_json, **options:
     reference = common.reference_from(options)
     settings = common.settings_from(FrameSettings, options)
 
-    from compute.graph.client import FRAMING, connect
+    from compute.graph.client import FRAMING
     from compute.graph.frame import frame
-    from compute.graph.run import changing
 
-    with (
-        common.progress_bar() as progress,
-        changing(catalog) as place,
-        connect(cluster, workers, kernels=(FRAMING,)) as client,
-    ):
+    with common.changing(catalog, cluster, workers, (FRAMING,)) as (place, client, progress):
         report = frame(place, client, field, settings, reference, fresh=fresh, progress=progress)
     common.finish(catalog, [report], as_json, strict)

@@ -24,14 +24,9 @@ def command(catalog, field, cluster, workers, fresh, strict, as_json, **options:
     assert reference is not None  # the option is required
     settings = common.settings_from(MatchSettings, options)
 
-    from compute.graph.client import FRAMING, connect
+    from compute.graph.client import FRAMING
     from compute.graph.match import match
-    from compute.graph.run import changing
 
-    with (
-        common.progress_bar() as progress,
-        changing(catalog) as place,
-        connect(cluster, workers, kernels=(FRAMING,)) as client,
-    ):
+    with common.changing(catalog, cluster, workers, (FRAMING,)) as (place, client, progress):
         report = match(place, client, field, settings, reference, fresh=fresh, progress=progress)
     common.finish(catalog, [report], as_json, strict, "tiles")

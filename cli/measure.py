@@ -15,7 +15,7 @@ from compute.settings import MeasureSettings
 @click.argument("files", nargs=-1, metavar="[FILE]...")
 @click.option("--epsf", multiple=True, metavar="PATH", help="library ePSF, STDPSF file or cube; may be repeated")
 @click.option("--distortion", multiple=True, metavar="PATH", help="STDGDC file or distortion cube; may be repeated")
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="threads inside each task")
+@common.threads_option
 @common.settings_options(MeasureSettings)
 @common.replace_option
 @common.running_options

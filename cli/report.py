@@ -21,15 +21,9 @@ def command(catalog, field, cluster, workers, fresh, as_json):
     against pixel phase, of single exposures and of all; reserved stars against those used; the match with reference
     catalogs. Scales, rotations and zero points are shown against time. --json prints the numbers.
     """
-    from compute.graph.client import connect
     from compute.graph.report import report
-    from compute.graph.run import changing
 
-    with (
-        common.progress_bar() as progress,
-        changing(catalog) as place,
-        connect(cluster, workers, kernels=()) as client,
-    ):
+    with common.changing(catalog, cluster, workers, ()) as (place, client, progress):
         done, url, numbers = report(place, client, field, fresh=fresh, progress=progress)
     if as_json:
         told = {"catalog": catalog, "report": url, "stages": [done.as_dict()], "frames": numbers}

@@ -207,15 +207,20 @@ class CutSettings(Settings):
         return flags
 
 
-class CalibrateSettings(Settings):
+class StampSettings(Settings):
+    """Which stars of an exposure tell of its ePSF and are cut out."""
+
+    stars: int = Field(1500, ge=50, description="most stars of an exposure, brightest first")
+    signal_to_noise: float = Field(60.0, gt=5, description="least S/N of a star")
+    isolation: float = Field(5.0, ge=0, description="no brighter neighbour within this [pix]")
+
+
+class CalibrateSettings(StampSettings):
     """Library ePSFs from dithered exposures: which stars, and how they are solved."""
 
     oversampling: int = Field(4, ge=4, le=8, description="samples per pixel of the ePSF")
     grid: int = Field(5, ge=1, le=9, description="fiducials along each axis; fewer where stars are few")
     per_fiducial: int = Field(150, ge=20, description="least star images for each fiducial")
-    stars: int = Field(1500, ge=50, description="most stars of an exposure, brightest first")
-    signal_to_noise: float = Field(60.0, gt=5, description="least S/N of a star")
-    isolation: float = Field(5.0, ge=0, description="no brighter neighbour within this [pix]")
     least: int = Field(100, ge=10, description="least stars of a detector, over all its exposures")
     transform: Literal["affine", "poly2", "poly3", "poly4", "poly5"] = Field(
         "poly5", description="from the raw pixels of an exposure to the common frame"
@@ -227,15 +232,12 @@ class CalibrateSettings(Settings):
     stiffness: float = Field(1e-6, gt=0, description="weight of roughness in the core, in units of the stars' weight")
     half: int = Field(5, ge=4, le=8, description="half width of the fitted pixels until the last update [pix]")
     steps: int = Field(60, ge=10, description="most steps of conjugate gradients in one update")
-    threads: int = Field(1, ge=1, description="threads of the one task that solves")
 
 
-class PerturbSettings(Settings):
+class PerturbSettings(StampSettings):
     """A library ePSF adjusted to each exposure."""
 
     zones: int = Field(1, ge=1, le=5, description="zones along each axis, fewer where stars are few")
     least: int = Field(100, ge=20, description="least stars of a zone; fewer zones where stars are few")
-    stars: int = Field(1500, ge=50, description="most stars, brightest first")
-    signal_to_noise: float = Field(60.0, gt=5, description="least S/N of a star")
     stiffness: float = Field(1e-3, gt=0, description="weight of roughness in the change, in units of the stars' weight")
     clip: float = Field(5.0, gt=1, description="stars whose chi2 is more than so many times the median are left out")

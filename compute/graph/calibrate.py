@@ -22,7 +22,7 @@ from compute.graph.pipeline import Report, versions
 from compute.graph.tasks import task_name
 from compute.settings import CalibrateSettings, EpsfSettings, FrameSettings
 from compute.stages.calibrate.build import build
-from compute.stages.calibrate.cut import Cut, cut
+from compute.stages.cutting import Cut, cut
 from compute.stages.epsf import epsf
 from compute.stages.frame.groups import frames, lay_plane
 from compute.stages.ingest import file_digest
@@ -38,13 +38,15 @@ def calibrate(
     client: Client,
     settings: CalibrateSettings,
     *,
+    threads: int = 1,
     fresh: bool = False,
     progress: Progress | None = None,
 ) -> Report:
     """Build the library ePSFs of a catalog: one for each detector, filter and epoch with dithered exposures.
 
     A camera whose exposures share too few stars is told in the report, with the numbers, and the others go on. What was
-    built from the same exposures and settings is left alone unless `fresh`.
+    built from the same exposures and settings is left alone unless `fresh`. `threads`, inside each solution, change no
+    result.
     """
     report, store = Report("calibrate"), catalog.store
     rows = catalog.exposures
@@ -63,13 +65,15 @@ def calibrate(
         if fresh or known.get(place, {}).get("digest") != digest or not store.exists(place)
     }  # fmt: skip
     report.skipped = sum(len(group) for place, (_, group) in made.items() if place not in due)
-    told = _solve(store, client, due, settings, report, progress)
+    told = _solve(store, client, due, settings, threads, report, progress)
     if told:
         catalog.write_manifest(catalog.manifest.with_stage("calibrate", {**known, **told}))
     return report
 
 
-def _solve(store: Store, client: Client, due: dict, settings: CalibrateSettings, report: Report, progress) -> dict:
+def _solve(
+    store: Store, client: Client, due: dict, settings: CalibrateSettings, threads: int, report: Report, progress
+) -> dict:
     """First ePSFs, stamps, and solutions of the cameras due; what the manifest is to say of each."""
     folder = f".staging/calibrate/{settings.digest()}"
     first, cuts, solved = {}, {}, {}
@@ -84,7 +88,7 @@ def _solve(store: Store, client: Client, due: dict, settings: CalibrateSettings,
                 cuts[f"{row.exposure}-{row.detector}"] = (
                     store, where, start, row.path, row.sha256, row.detector, settings,
                 )  # fmt: skip
-        solved[place] = (store, place, f"{folder}/{digest}", group, settings)
+        solved[place] = (store, place, f"{folder}/{digest}", group, settings, threads)
     broken = _run(client, "first ePSF", _first, first, progress)
     cuts = {key: work for key, work in cuts.items() if store.exists(work[2])}
     lost = _run(client, "cut", _cut, cuts, progress)
@@ -132,7 +136,9 @@ def _cut(
     store.commit(place, partial(np.savez, **found._asdict()))
 
 
-def _build(store: Store, place: str, folder: str, group: pd.DataFrame, settings: CalibrateSettings) -> None:
+def _build(
+    store: Store, place: str, folder: str, group: pd.DataFrame, settings: CalibrateSettings, threads: int
+) -> None:
     """The ePSF of one camera from the stamps of its exposures; those that gave none are left out."""
     paths = [f"{folder}/{task_name(path)}.npz" for path in group["path"]]
     there = [store.exists(path) for path in paths]
@@ -143,7 +149,7 @@ def _build(store: Store, place: str, folder: str, group: pd.DataFrame, settings:
     rows = group[there].reset_index(drop=True)
     if rows.empty:
         raise UnusableError("calibrate", "no exposure with bright, lonely stars", "dithered ones")
-    found = build(rows, cuts, lay_plane(rows, FrameSettings()), settings, place.rsplit("/", 1)[1])
+    found = build(rows, cuts, lay_plane(rows, FrameSettings()), settings, place.rsplit("/", 1)[1], threads)
     since = float(rows["mjd_mid"].min()) - 365.25 * _GAP / 2  # until a later epoch's ePSF begins
     write_epsf(store, place, replace(found.cube, valid_from=since))
     passes = found.passes.to_dict("records")

@@ -16,9 +16,9 @@ from compute.graph.references import read_sources
 from compute.settings import FrameSettings
 from compute.stages.frame.groups import FrameKey
 from compute.stages.frame.place import margin, place, tiles
-from compute.stages.frame.sample import COLUMNS
 from compute.stages.frame.stars import tile_stars
 from compute.stages.frame.ties import read_transform, transforms
+from compute.stages.linking.sample import COLUMNS
 from compute.stages.plane import Plane
 
 __all__ = ["gather_tile", "place_exposure", "solve_frame", "transform_file"]

@@ -9,7 +9,11 @@ from numba import njit
 _MATH = {"reassoc", "contract", "arcp", "nsz"}
 
 
-def jit(function: Callable | None = None, *, inline: Literal["never", "always"] = "never") -> Any:
-    """``numba.njit`` without the GIL, cached on disk, with NumPy's rules for division by zero."""
-    compiler = njit(nogil=True, cache=True, error_model="numpy", fastmath=_MATH, inline=inline)
+def jit(function: Callable | None = None, *, inline: Literal["never", "always"] = "never", exact: bool = False) -> Any:
+    """``numba.njit`` without the GIL, cached on disk, with NumPy's rules for division by zero.
+
+    With `exact` sums are made in the order they are written, each operation rounded, whoever calls.
+    """
+    math = False if exact else _MATH  # not left unset, for then the caller's would hold
+    compiler = njit(nogil=True, cache=True, error_model="numpy", fastmath=math, inline=inline)
     return compiler if function is None else compiler(function)

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from compute.kernels._jit import jit
 from compute.kernels.grid import Grid, cell, known, power_of_two
-from compute.kernels.points import shares
-from compute.kernels.threads import each
+from compute.kernels.threads import each, shares
 
 _BAND = 4096  # rows that are sorted into cells at a time, within the processor's cache
 _BANDS = 1024  # at most, for that many places are written to at a time

@@ -9,19 +9,15 @@ catalogue is the nearest; stars without a position, NaN or infinite, have no nei
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from compute.kernels._jit import jit
 from compute.kernels.cells import sort, unsort
 from compute.kernels.grid import across, grid_of
-from compute.kernels.points import angle, chord, plane, shares, sphere
-from compute.kernels.threads import each
+from compute.kernels.points import angle, chord, plane, sphere
+from compute.kernels.threads import each, shares
 
 _BLOCK = 1 << 16  # rows that are searched for at a time
-
-# Contracted or reassociated, the distance from one star to another would not always be that of the other to the one.
-_strict = njit(nogil=True, cache=True, error_model="numpy", fastmath=False)
 
 
 class Matches(NamedTuple):
@@ -191,7 +187,8 @@ def _scan(points, k, column, row, others, order, start, grid, found, square):
     return found, square
 
 
-@_strict
+# Contracted or reassociated, the distance from one star to another would not always be that of the other to the one.
+@jit(exact=True)
 def _distance_squared(points, k, others, j):
     x, y = points[k, 0] - others[j, 0], points[k, 1] - others[j, 1]
     square = x * x + y * y

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from compute.kernels._jit import jit
-from compute.kernels.threads import each
+from compute.kernels.threads import each, shares
 
 _MAS = np.pi / 180.0 / 3.6e6  # [rad]
 
@@ -41,11 +41,6 @@ def _columns(x: ArrayLike, y: ArrayLike, dim: int) -> NDArray:
     points = np.empty((x.size, dim))
     points[:, 0], points[:, 1] = x, y
     return points
-
-
-def shares(n: int, threads: int) -> list[tuple[int, int]]:
-    """Neighbouring rows for each thread."""
-    return [(n * t // threads, n * (t + 1) // threads) for t in range(threads)]
 
 
 @jit

@@ -11,6 +11,11 @@ def each(work: Callable[[int], Result], n: int, threads: int) -> list[Result]:
     """``work(k)`` for every k below `n`, in order; each thread takes one run of neighbouring k."""
     if threads == 1:
         return [work(k) for k in range(n)]
-    runs = [range(n * t // threads, n * (t + 1) // threads) for t in range(threads)]
+    runs = [range(*run) for run in shares(n, threads)]
     with ThreadPoolExecutor(threads) as pool:
         return [result for run in pool.map(lambda run: [work(k) for k in run], runs) for result in run]
+
+
+def shares(n: int, threads: int) -> list[tuple[int, int]]:
+    """Neighbouring rows for each thread."""
+    return [(n * t // threads, n * (t + 1) // threads) for t in range(threads)]

@@ -16,8 +16,8 @@ from compute.kernels.joint import Links, Table, solve
 from compute.kernels.spline import coefficients
 from compute.kernels.stampfit import conform, fit_stamps, samples
 from compute.kernels.stamps import Stamps
-from compute.settings import CalibrateSettings, PerturbSettings
-from compute.stages.calibrate.cut import Cut, cut
+from compute.settings import PerturbSettings
+from compute.stages.cutting import Cut, cut
 
 __all__ = ["perturb", "zones_of"]
 
@@ -32,8 +32,7 @@ def perturb(exposure: Exposure, cube: EpsfCube, settings: PerturbSettings) -> Ep
     Zones are as many as `zones` x `zones`, or fewer, so that each has its `least` stars; with fewer than these over the
     whole detector the library's own ePSF comes back, and `extra["perturbed"]` says 0.
     """
-    chosen = CalibrateSettings(stars=settings.stars, signal_to_noise=settings.signal_to_noise)
-    stars = cut(exposure, cube, chosen)
+    stars = cut(exposure, cube, settings)
     zones = min(settings.zones, int(np.sqrt(stars.x.size / settings.least)))
     if zones == 0:
         return dataclasses.replace(cube, extra={**cube.extra, "perturbed": 0})

@@ -21,8 +21,8 @@ from compute.kernels.spline import coefficients
 from compute.kernels.stampfit import fit_stamps, light_centres
 from compute.settings import CalibrateSettings
 from compute.stages.calibrate.build import build
-from compute.stages.calibrate.cut import HALF, Cut
 from compute.stages.calibrate.stars import Pool, pool_of
+from compute.stages.cutting import HALF, Cut
 from compute.stages.plane import CENTRE, Plane
 from tests.analytic import AnalyticEpsf, expose, scatter
 from tests.bench.pairs import compare as timed

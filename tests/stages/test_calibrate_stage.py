@@ -10,7 +10,7 @@ from compute.kernels.stampfit import fit_stamps
 from compute.kernels.stamps import Stamps
 from compute.settings import CalibrateSettings, EpsfSettings, FrameSettings
 from compute.stages.calibrate.build import build
-from compute.stages.calibrate.cut import HALF, cut
+from compute.stages.cutting import HALF, cut
 from compute.stages.epsf import epsf
 from compute.stages.frame.groups import lay_plane
 from tests.analytic import render
@@ -22,9 +22,9 @@ QUICK = SETTINGS.model_copy(update={"least": 50, "transform": "affine", "half": 
 MIDDLE = np.array([500.0])
 
 
-def solve(scene, cuts, settings, order=None):
+def solve(scene, cuts, settings, order=None, threads=1):
     rows = rows_of(scene, order)
-    return build(rows, cuts, lay_plane(rows, FrameSettings()), settings, "test")
+    return build(rows, cuts, lay_plane(rows, FrameSettings()), settings, "test", threads)
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +151,7 @@ def test_build__passes_tell_how_it_settles(field):
 
 def test_build__threads_change_no_byte(few):
     scene, cuts, one = few
-    two = solve(scene, cuts, QUICK.model_copy(update={"threads": 2}))
+    two = solve(scene, cuts, QUICK, threads=2)
     assert one.cube.values.tobytes() == two.cube.values.tobytes()
     assert one.passes.equals(two.passes)
 

@@ -16,8 +16,8 @@ from compute.kernels.spline import coefficients
 from compute.kernels.stampfit import StampFits, conform, fit_stamps, light_centres, samples
 from compute.kernels.stamps import Stamps, sample_stamps
 from compute.settings import CalibrateSettings
-from compute.stages.calibrate.cut import HALF, Cut
 from compute.stages.calibrate.stars import Pool, Stars, link, pool_of
+from compute.stages.cutting import HALF, Cut
 from compute.stages.plane import Plane
 
 __all__ = ["Built", "build"]
@@ -36,7 +36,9 @@ class Built(NamedTuple):
     passes: pd.DataFrame
 
 
-def build(rows: pd.DataFrame, cuts: list[Cut], plane: Plane, settings: CalibrateSettings, name: str) -> Built:
+def build(
+    rows: pd.DataFrame, cuts: list[Cut], plane: Plane, settings: CalibrateSettings, name: str, threads: int = 1
+) -> Built:
     """Build the ePSF of one detector and filter from the cut-out stars of its exposures.
 
     Parameters
@@ -45,6 +47,8 @@ def build(rows: pd.DataFrame, cuts: list[Cut], plane: Plane, settings: Calibrate
         EXPOSURES, in the order of `cuts`.
     name
         What the cube's `source` says.
+    threads
+        Of the joint solve; they change no result.
 
     Raises
     ------
@@ -67,7 +71,7 @@ def build(rows: pd.DataFrame, cuts: list[Cut], plane: Plane, settings: Calibrate
             offset = _fine(pool, fits, stars, offset)
         last = number == settings.passes - 1 or (number > _SINGLE and change < settings.settled)
         half = HALF if last else settings.half
-        table, change = _update(pool, stars, _sized(table, half), half, settings)
+        table, change = _update(pool, stars, _sized(table, half), half, settings, threads)
         fits = fit_stamps(table, pool.stamps(fits.x, fits.y, fits.flux))
         told.append({
             "pass": number + 1, "stars": stars.links.start.size - 1, "stamps": stars.rows.size, "change": change,
@@ -157,7 +161,9 @@ def _spread(table: Table, rows: pd.DataFrame, n_images: int, settings: Calibrate
     return table._replace(coef=np.tile(table.coef, (grid, grid, 1, 1)), fx=fx, fy=fy)
 
 
-def _update(pool: Pool, stars: Stars, table: Table, half: int, settings: CalibrateSettings) -> tuple[Table, float]:
+def _update(
+    pool: Pool, stars: Stars, table: Table, half: int, settings: CalibrateSettings, threads: int
+) -> tuple[Table, float]:
     """One joint step; how much the ePSF changed (rms, over the peak, within 1.5 pix)."""
     stamps = pool.stamps(stars.x, stars.y, stars.flux, stars.rows, half)
     stamps = stamps._replace(weight=_robust(table, stamps))
@@ -165,7 +171,7 @@ def _update(pool: Pool, stars: Stars, table: Table, half: int, settings: Calibra
     radius = np.hypot(*(np.mgrid[:n, :n] - n // 2)) / table.oversampling
     found = solve(
         table, stamps, stars.links, settings.stiffness * (1.0 + radius**6), radius=NORMALISATION_RADIUS, tolerance=1e-3,
-        steps=settings.steps, threads=settings.threads,
+        steps=settings.steps, threads=threads,
     )  # fmt: skip
     new = conform(table._replace(coef=table.coef + found.coef), NORMALISATION_RADIUS)
     core = radius < 1.5

@@ -12,11 +12,11 @@ from compute.kernels.stampfit import StampFits
 from compute.kernels.stamps import Stamps
 from compute.kernels.transforms import Transform, TransformError
 from compute.settings import CalibrateSettings, FrameSettings
-from compute.stages.calibrate.cut import Cut
-from compute.stages.frame.align import place_roughly
-from compute.stages.frame.detections import Detections
-from compute.stages.frame.sample import Sample
-from compute.stages.frame.solve import iterate
+from compute.stages.cutting import Cut
+from compute.stages.linking.align import place_roughly
+from compute.stages.linking.detections import Detections
+from compute.stages.linking.sample import Sample
+from compute.stages.linking.solve import iterate
 from compute.stages.plane import Plane
 
 __all__ = ["Pool", "Stars", "pool_of"]
@@ -99,8 +99,8 @@ def link(
     reasons = ["ok"] * len(samples)
     if before is None:
         before, reasons = place_roughly(rows, samples, None, _middle(rows, plane), plane, how)
-    found = Detections(samples, before, reasons, how)
-    found.least = how.min_found  # fewer do not tell an ePSF from positions, however few exposures there are
+    # Fewer do not tell an ePSF from positions, however few exposures there are.
+    found = Detections(samples, before, reasons, how, least=how.min_found)
     try:
         means, _ = iterate(found, None, how)
     except TransformError:

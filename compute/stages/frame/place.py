@@ -10,7 +10,7 @@ from catalogs.masters import PLACED
 from compute.kernels.identify import dependence
 from compute.kernels.transforms import Transform
 from compute.settings import FrameSettings
-from compute.stages.frame.sample import on_frame, sample
+from compute.stages.linking.sample import on_frame, sample
 from compute.stages.plane import TILE
 
 __all__ = ["margin", "place", "tiles"]

@@ -12,7 +12,7 @@ from compute.kernels.crossmatch import match
 from compute.kernels.identify import identify
 from compute.kernels.reserve import reserved
 from compute.settings import FrameSettings
-from compute.stages.frame.sample import REJECTED
+from compute.stages.linking.sample import REJECTED
 from compute.stages.plane import TILE, Plane
 
 __all__ = ["Tile", "tile_stars"]

@@ -11,10 +11,10 @@ from catalogs.masters import TRANSFORMS
 from compute.kernels.planefit import Fit
 from compute.kernels.transforms import Transform
 from compute.settings import FrameSettings
-from compute.stages.frame.align import place_roughly
 from compute.stages.frame.groups import FrameKey
-from compute.stages.frame.sample import Places, links
-from compute.stages.frame.solve import Solution, solve
+from compute.stages.linking.align import place_roughly
+from compute.stages.linking.sample import Places, links
+from compute.stages.linking.solve import Solution, solve
 from compute.stages.plane import Plane
 
 __all__ = ["read_transform", "transforms"]

@@ -11,7 +11,7 @@ from catalogs.exposure import Exposure
 from compute.kernels import columns
 from compute.kernels.chain import Fits, Frame, Model, Sources, find, find_hidden, fit_rounds, reaches
 from compute.kernels.stamps import sample_stamps
-from compute.settings import CalibrateSettings
+from compute.settings import StampSettings
 from compute.stages.frames import frame_of, model_of
 
 __all__ = ["HALF", "Cut", "cut"]
@@ -35,11 +35,11 @@ class Cut(NamedTuple):
     flux: NDArray[np.float64]
 
 
-def cut(exposure: Exposure, cube: EpsfCube, settings: CalibrateSettings) -> Cut:
+def cut(exposure: Exposure, cube: EpsfCube, settings: StampSettings) -> Cut:
     """Find all stars with a first ePSF, and cut out those that tell of it, brightest first.
 
-    They are fitted whole, stand above `signal_to_noise`, have no brighter neighbour within `isolation`, and are not
-    near saturated pixels nor within a stamp of the edge.
+    They are at most `stars`, fitted whole, stand above `signal_to_noise`, have no brighter neighbour within `isolation`
+    [pix], and are not near saturated pixels nor within a stamp of the edge.
     """
     frame, model = frame_of(exposure), model_of(cube, exposure, 5)
     sources = find(frame, model, 5.0, 2.5, 0.5)
@@ -57,7 +57,7 @@ def _fit(frame: Frame, model: Model, sources: Sources) -> Fits:
     )  # fmt: skip
 
 
-def _choose(frame: Frame, fits: Fits, sources: Sources, settings: CalibrateSettings) -> NDArray[np.int64]:
+def _choose(frame: Frame, fits: Fits, sources: Sources, settings: StampSettings) -> NDArray[np.int64]:
     rows = fits.rows
     x, y, flux = rows[:, columns.X], rows[:, columns.Y], rows[:, columns.FLUX]
     state = rows[:, columns.STATE].astype(int)

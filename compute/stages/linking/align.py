@@ -14,7 +14,7 @@ from compute.kernels.crossmatch import match
 from compute.kernels.planefit import Fit, fit
 from compute.kernels.transforms import Transform, TransformError
 from compute.settings import FrameSettings
-from compute.stages.frame.sample import Places, Sample
+from compute.stages.linking.sample import Places, Sample
 from compute.stages.plane import Plane
 
 __all__ = ["place_roughly", "tie_to"]

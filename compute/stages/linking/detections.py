@@ -12,7 +12,7 @@ from compute.kernels.planefit import Fit, fit
 from compute.kernels.reserve import reserved
 from compute.kernels.transforms import Transform, TransformError
 from compute.settings import FrameSettings
-from compute.stages.frame.sample import Sample, on_frame
+from compute.stages.linking.sample import Sample, on_frame
 
 __all__ = ["Detections"]
 
@@ -28,14 +28,21 @@ class Detections:
         By exposure; None for those that are not placed, with the reason.
     floors
         By exposure, noise beyond the formal errors [pix of the frame].
+    least
+        Exposures that a star must be found in.
     rows
         Detections that are part of a star, in order of star; `start` tells where each star's begin.
     """
 
     def __init__(
-        self, samples: list[Sample], starts: list[Transform | None], reasons: list[str], settings: FrameSettings
+        self,
+        samples: list[Sample],
+        starts: list[Transform | None],
+        reasons: list[str],
+        settings: FrameSettings,
+        least: int,
     ):
-        self.settings, self.samples = settings, samples
+        self.settings, self.samples, self.least = settings, samples, least
         self.transforms, self.reasons = list(starts), list(reasons)
         self.fits: list[Fit | None] = [None] * len(samples)
         self.floors = np.zeros(len(samples))
@@ -43,7 +50,6 @@ class Detections:
         self.first = np.cumsum([0, *sizes])
         self.exposure = np.repeat(np.arange(len(samples)), sizes)
         self.mag, self.var_mag = (np.concatenate([one[n] for one in samples]) for n in (6, 7))
-        self.least = max(1, min(settings.min_found, sum(start is not None for start in starts)))
 
     def _placed(self) -> Iterator[tuple[int, Transform]]:
         for k, transform in enumerate(self.transforms):

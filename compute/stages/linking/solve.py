@@ -13,9 +13,9 @@ from compute.kernels.averages import Means
 from compute.kernels.planefit import Fit, fit
 from compute.kernels.transforms import Transform, TransformError
 from compute.settings import FrameSettings
-from compute.stages.frame.align import tie_to
-from compute.stages.frame.detections import Detections
-from compute.stages.frame.sample import Places, Sample
+from compute.stages.linking.align import tie_to
+from compute.stages.linking.detections import Detections
+from compute.stages.linking.sample import Places, Sample
 
 __all__ = ["Solution", "iterate", "solve"]
 
@@ -58,7 +58,8 @@ def solve(
     base
         The exposure whose magnitudes are the frame's.
     """
-    found = Detections(samples, starts, reasons, settings)
+    least = max(1, min(settings.min_found, sum(start is not None for start in starts)))
+    found = Detections(samples, starts, reasons, settings, least)
     try:
         _, tie = iterate(found, reference, settings)
     except TransformError as error:

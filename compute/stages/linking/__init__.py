@@ -1,0 +1,1 @@
+"""Exposures of the same stars brought together: shared by the stages that average positions over exposures."""
