@@ -17,7 +17,8 @@ def n_terms(order: int) -> int:
 
 
 @jit
-def _terms(u, v, order, terms):
+def monomials(u, v, order, terms):
+    """Fill `terms` (n_terms,) with their values at normalised u, v."""
     terms[0] = 1.0
     for degree in range(1, order + 1):
         first = degree * (degree + 1) // 2
@@ -40,7 +41,7 @@ def evaluate(x, y, centre_x, centre_y, scale, order, coefficients, out):
     """Values at `x`, `y` (n,) into `out` (2, n)."""
     terms = np.empty(coefficients.shape[1])
     for i in range(x.size):
-        _terms((x[i] - centre_x) / scale, (y[i] - centre_y) / scale, order, terms)
+        monomials((x[i] - centre_x) / scale, (y[i] - centre_y) / scale, order, terms)
         out[0, i], out[1, i] = _value(terms, coefficients)
 
 
@@ -69,7 +70,7 @@ def invert(x, y, centre_x, centre_y, scale, order, coefficients, tolerance, out)
         out[:, i] = np.nan
         u = v = 0.0
         for _ in range(_STEPS):
-            _terms(u, v, order, terms)
+            monomials(u, v, order, terms)
             at_x, at_y = _value(terms, coefficients)
             xu, xv, yu, yv = _jacobian(terms, order, coefficients)
             determinant = xu * yv - xv * yu
@@ -90,7 +91,7 @@ def normal_equations(x, y, residual, weight, centre_x, centre_y, scale, order):
     m = (order + 1) * (order + 2) // 2
     terms, matrix, right = np.empty(m), np.zeros((2 * m, 2 * m)), np.zeros(2 * m)
     for i in range(x.size):
-        _terms((x[i] - centre_x) / scale, (y[i] - centre_y) / scale, order, terms)
+        monomials((x[i] - centre_x) / scale, (y[i] - centre_y) / scale, order, terms)
         xx, xy, yy = weight[0, i], weight[1, i], weight[2, i]
         right_x = xx * residual[0, i] + xy * residual[1, i]
         right_y = xy * residual[0, i] + yy * residual[1, i]
