@@ -17,6 +17,7 @@ from catalogs.errors import CatalogError, UnusableError
 from catalogs.manifest import Manifest
 from catalogs.masters import MASTER, MATCHES, TRANSFORMS
 from catalogs.parquet import read_table, write_table
+from catalogs.scales import SCALES
 from catalogs.schema import Column, Table
 from catalogs.store import Store
 from catalogs.tables import EXPOSURES, MEASUREMENTS
@@ -88,6 +89,11 @@ class Catalog:
     def transforms(self) -> Any:
         """TRANSFORMS of all fields: a lazy frame, a partition per field."""
         return self._tree("transforms", "transformations", TRANSFORMS)
+
+    @property
+    def scales(self) -> Any:
+        """SCALES of all fields: a lazy frame, a partition per field and reference catalog."""
+        return self._tree("scales", "pixel scales", SCALES)
 
     @property
     def motions(self) -> Any:
@@ -197,7 +203,7 @@ def measurement_path(row: Mapping[Any, Any]) -> str:
 
 
 def field_path(dataset: str, field: str) -> str:
-    """Folder of one field in `transforms`, `matches`, `master` or `motions`; UnusableError for an unfit name."""
+    """Folder of one field in a dataset, as `transforms`, `master` or `motions`; UnusableError for an unfit name."""
     return f"{dataset}/field={_segment('field', field)}"
 
 

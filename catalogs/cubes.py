@@ -45,6 +45,9 @@ class EpsfCube:
         Validity range [MJD]; None is open.
     centring
         What makes (0, 0) the star's position. A library keeps its own convention and is never re-centred.
+    flux_term, flux_unit
+        float64 (n_v, n_u), or None where it is not known: what a star's charge adds to `values` for every `flux_unit`
+        [e] of it, the same at all fiducials; `values` are then those of a star of no charge (brighter-fatter effect).
     extra
         JSON-like notes that travel with the cube.
 
@@ -69,6 +72,8 @@ class EpsfCube:
     valid_to: float | None = None
     centring: str = CENTRING
     extra: Mapping[str, Any] = field(default_factory=dict)
+    flux_term: NDArray[np.float64] | None = None
+    flux_unit: float | None = None
 
     def __post_init__(self):
         for name, dtype in (("values", np.float64), ("fx", np.float64), ("fy", np.float64), ("n_samples", np.int64)):
@@ -91,6 +96,20 @@ class EpsfCube:
         self._require(0 < radius < np.inf, "normalisation_radius", radius, "a positive radius [pix]")
         object.__setattr__(self, "oversampling", int(oversampling))
         object.__setattr__(self, "normalisation_radius", radius)
+        self._settle_flux_term()
+
+    def _settle_flux_term(self) -> None:
+        """Read-only, finite, shaped like one ePSF, with a unit."""
+        unit = self.flux_unit
+        told = (self.flux_term is None) == (unit is None) and (unit is None or 0 < unit < np.inf)
+        self._require(told, "flux_unit", unit, "a positive charge [e] with a flux term, none without")
+        if self.flux_term is None:
+            return
+        term = np.array(self.flux_term, dtype=np.float64)
+        met = term.shape == self.values.shape[2:] and bool(np.isfinite(term).all())
+        self._require(met, "flux_term", f"shape {term.shape}", f"finite values of shape {self.values.shape[2:]}")
+        term.setflags(write=False)
+        object.__setattr__(self, "flux_term", term)
 
     def _require(self, met: bool, what: str, found: object, expected: str) -> None:
         if not met:
@@ -129,17 +148,24 @@ class EpsfCube:
         return self.values[:, :, half, half]
 
     def to_dataset(self) -> xr.Dataset:
-        """As a labelled Dataset: `epsf` (fy, fx, v, u) and `n_samples` (fy, fx); open validity ends are left out."""
-        scalars = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _ARRAYS}
+        """As a labelled Dataset: `epsf` (fy, fx, v, u), `n_samples` (fy, fx) and, where known, `flux_term` (v, u).
+
+        Open validity ends are left out.
+        """
+        scalars = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in (*_ARRAYS, "flux_term")}
         attrs = {name: value for name, value in scalars.items() if value is not None} | {"extra": dict(self.extra)}
         meaning = "fraction of the star's flux in a pixel at this offset"
         position = {"units": "pix", "description": "fiducial position, 0-based full-detector pixels"}
         offset = {"units": "pix", "description": "pixel minus star"}
+        arrays: dict[str, Any] = {
+            "epsf": (("fy", "fx", "v", "u"), self.values, {"units": "1", "description": meaning}),
+            "n_samples": (("fy", "fx"), self.n_samples, {"units": "1", "description": "stars used; 0 unknown"}),
+        }
+        if self.flux_term is not None:
+            meaning = "what a charge of flux_unit electrons adds to epsf"
+            arrays["flux_term"] = (("v", "u"), self.flux_term, {"units": "1", "description": meaning})
         return xr.Dataset(
-            {
-                "epsf": (("fy", "fx", "v", "u"), self.values, {"units": "1", "description": meaning}),
-                "n_samples": (("fy", "fx"), self.n_samples, {"units": "1", "description": "stars used; 0 unknown"}),
-            },
+            arrays,
             coords={
                 "fy": ("fy", self.fy, position),
                 "fx": ("fx", self.fx, position),
@@ -155,6 +181,8 @@ class EpsfCube:
         try:
             parts: dict[str, Any] = {f.name: dataset.attrs[f.name] for f in fields(cls) if f.name in dataset.attrs}
             parts |= {name: dataset["epsf" if name == "values" else name].values for name in _ARRAYS}
+            if "flux_term" in dataset:
+                parts["flux_term"] = dataset["flux_term"].values
             return cls(**parts)
         except (KeyError, TypeError) as error:
             raise UnusableError("ePSF dataset", error, "the variables and attributes of an EpsfCube") from None

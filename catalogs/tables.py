@@ -4,7 +4,10 @@ from functools import partial
 
 from catalogs.flags import MEANINGS
 from catalogs.masters import MASTER, MATCHES, TRANSFORMS
+from catalogs.residuals import RESIDUALS
+from catalogs.scales import SCALE_DIFFERENCES, SCALE_MEANS, SCALES
 from catalogs.schema import Column, Table
+from catalogs.stability import STABILITY
 
 __all__ = ["EXPOSURES", "MEASUREMENTS", "page"]
 
@@ -129,6 +132,8 @@ MEASUREMENTS = Table(
     ),
 )
 
+_OTHERS = (TRANSFORMS, MATCHES, MASTER, SCALES, SCALE_MEANS, SCALE_DIFFERENCES, RESIDUALS, STABILITY)
+
 
 def page() -> str:
     """The documentation page, Markdown."""
@@ -141,7 +146,7 @@ def page() -> str:
         "| bit | value | name | meaning |\n|---|---|---|---|",
         *(f"| {f.bit_length() - 1} | {f.value} | `{f.name}` | {meaning} |" for f, meaning in MEANINGS.items()),
         "",
-        *(table.markdown() for table in (TRANSFORMS, MATCHES, MASTER)),
+        *(table.markdown() for table in _OTHERS),
     ]
     return "\n".join(parts).rstrip() + "\n"
 

@@ -18,7 +18,8 @@ def command(catalog, field, cluster, workers, fresh, strict, as_json, **options:
     """Tell which source of a --reference catalog is which star of a field's master frames.
 
     Sources are moved to the epoch of each frame; a star and a source are matched where each is the other's nearest
-    within --radius. The pairs are rows of MATCHES under the catalog's name.
+    within --radius. The pairs are rows of MATCHES under the catalog's name. Exposures that are corrected for distortion
+    get their pixel scales against the catalog, and against the central one of them: rows of SCALES.
     """
     reference = common.reference_from(options)
     assert reference is not None  # the option is required

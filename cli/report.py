@@ -19,7 +19,8 @@ def command(catalog, field, cluster, workers, fresh, as_json):
 
     Each frame has a page of its own: scatter of positions against magnitude, pulls, residuals over the detector and
     against pixel phase, of single exposures and of all; reserved stars against those used; the match with reference
-    catalogs. Scales, rotations and zero points are shown against time. --json prints the numbers.
+    catalogs. Scales, rotations and zero points are shown against time. So have ePSFs, distortions (residuals before and
+    after, over the detector and against everything known) and measured pixel scales. --json prints the numbers.
     """
     from compute.graph.report import report
 

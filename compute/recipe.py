@@ -11,6 +11,7 @@ from catalogs.errors import PiazziError
 from compute.settings import (
     CalibrateSettings,
     FrameSettings,
+    GeometrySettings,
     MatchSettings,
     MeasureSettings,
     ReferenceSettings,
@@ -40,6 +41,26 @@ class MeasureSection(MeasureSettings):
         return MeasureSettings(**self.model_dump(include=set(MeasureSettings.model_fields)))
 
 
+class CalibrateSection(CalibrateSettings):
+    """``[calibrate]``: settings of the library ePSFs, and where ePSFs and distortions come from."""
+
+    epsf: str = Field("build", description="build, none, or a library: STDPSF file or cube")
+    distortion: str = Field(
+        "", description="solve (against a reference), self, none, or STDGDC file or cube [solve with a reference]"
+    )
+
+    @property
+    def settings(self) -> CalibrateSettings:
+        """The settings alone."""
+        return CalibrateSettings(**self.model_dump(include=set(CalibrateSettings.model_fields)))
+
+    @property
+    def libraries(self) -> dict[str, tuple[str, ...]]:
+        """What measuring shall use, where that is given rather than made."""
+        made = {"epsf": ("build", "none"), "distortion": ("", "solve", "self", "none")}
+        return {name: (path,) for name in made if (path := getattr(self, name)) not in made[name]}
+
+
 class Recipe(Settings):
     """A whole recipe; relative paths are relative to the recipe's own folder. Stages run in their natural order."""
 
@@ -48,7 +69,8 @@ class Recipe(Settings):
     stages: tuple[Literal[STAGES], ...] = Field(("ingest", "measure"), min_length=1)  # type: ignore[valid-type]
     exposures: ExposureSection | None = None
     reference: ReferenceSettings | None = None
-    calibrate: CalibrateSettings = CalibrateSettings()
+    calibrate: CalibrateSection = CalibrateSection()
+    geometry: GeometrySettings = GeometrySettings()
     measure: MeasureSection = MeasureSection()
     frame: FrameSettings = FrameSettings()
     match: MatchSettings = MatchSettings()
@@ -64,6 +86,8 @@ class Recipe(Settings):
             raise ValueError("[exposures] is absent, expected files for stage ingest")
         if {"frame", "match"} & set(self.stages) and not self.field:
             raise ValueError("field is not set, expected a name: stages frame and match work on one field of sky")
+        if self.calibrate.distortion == "solve" and self.reference is None:
+            raise ValueError('[reference] is absent, expected a catalog, or distortion = "self" in [calibrate]')
         if "match" in self.stages and self.reference is None:
             raise ValueError("[reference] is absent, expected a catalog for stage match")
         return self
@@ -91,7 +115,8 @@ def read_recipe(path: str | Path) -> Recipe:
 
 def _located(recipe: Recipe, base: Path) -> Recipe:
     """With every path absolute, relative ones from `base`."""
-    libraries = {name: tuple(absolute(file, base) for file in getattr(recipe.measure, name))
+    given = recipe.calibrate.libraries
+    libraries = {name: tuple(absolute(file, base) for file in getattr(recipe.measure, name) or given.get(name, ()))
                  for name in ("epsf", "distortion")}  # fmt: skip
     changed: dict[str, Any] = {
         "catalog": absolute(recipe.catalog, base),

@@ -10,8 +10,10 @@ from catalogs.distortion import DistortionCube, read_distortion
 from catalogs.errors import PiazziError
 from catalogs.exchange.cameras import library_name
 from catalogs.exchange.lists import write_ecsv, write_fits, write_xymq
+from catalogs.exchange.siaf import write_siaf
 from catalogs.exchange.stdgdc import write_stdgdc
 from catalogs.exchange.stdpsf import write_stdpsf
+from catalogs.readers.scales import nominal_scale
 from catalogs.tables import MEASUREMENTS
 
 _META = ("program", "instrument", "detector", "filter", "mjd_mid", "exptime", "image_unit", "sha256", "measured_with")
@@ -59,27 +61,53 @@ def export_distortions(catalog: Catalog, exposures: pd.DataFrame, version: int, 
 
     One file for each camera and filter, or for each of its calibrations where the exposures need several.
     """
-    cubes: dict[tuple[str, str], DistortionCube] = {}
-    for camera, rows in exposures.groupby(["instrument", "detector", "filter"]):
-        folder = f"cubes/distortion/{'_'.join(map(str, camera))}"
+    cubes = _distortions(catalog, exposures)
+    cameras = [camera for camera, _ in cubes]
+    written = []
+    for (camera, calibration), cube in cubes.items():
+        name = library_name("STDGDC", *camera)
+        alone = cameras.count(camera) == 1
+        path = _place(out, name if alone else name.replace(".fits", f"_{calibration}.fits"), len(cubes))
+        write_stdgdc(cube, path, version)
+        written.append(path)
+    return written
+
+
+def export_siaf(catalog: Catalog, exposures: pd.DataFrame, out: Path) -> list[Path]:
+    """Write the polynomials of distortion cubes that cover some rows of EXPOSURES as SIAF tables; returns the files.
+
+    One file for each camera, calibration and chip, of ideal coordinates at the detector's nominal scale whose x rises
+    with that of the detector.
+    """
+    cubes = _distortions(catalog, exposures)
+    n_files = sum(len(cube.chips) for cube in cubes.values())
+    written = []
+    for (camera, calibration), cube in cubes.items():
+        for chip in range(len(cube.chips)):
+            end = f"_chip{chip}" if len(cube.chips) > 1 else ""
+            path = _place(out, f"SIAF_{'_'.join(camera)}_{calibration}{end}.csv", n_files)
+            write_siaf(cube, path, nominal_scale(camera[1]) / 1000.0, chip=chip)
+            written.append(path)
+    return written
+
+
+def _distortions(catalog: Catalog, exposures: pd.DataFrame) -> dict[tuple[tuple[str, str, str], str], DistortionCube]:
+    """The newest distortion cube that covers each row of EXPOSURES, by camera and calibration."""
+    cubes = {}
+    for values, rows in exposures.groupby(["instrument", "detector", "filter"]):
+        instrument, detector, filter = map(str, values)
+        folder = f"cubes/distortion/{instrument}_{detector}_{filter}"
         folders = {path.rsplit("/", 1)[0] for path in catalog.store.list(folder, (".zmetadata", "zarr.json"))}
         found = [(name, read_distortion(catalog.store.locate_url(name), catalog.store.storage_options))
                  for name in sorted(folders, reverse=True) if name.count("/") == 3]  # fmt: skip
         for mjd in rows["mjd_mid"]:
             newest = next(((name, cube) for name, cube in found if cube.covers(mjd)), None)
             if newest:
-                cubes[library_name("STDGDC", *map(str, camera)), newest[0]] = newest[1]
+                calibration = newest[0].rsplit("/", 1)[1].removesuffix(".zarr")
+                cubes[(instrument, detector, filter), calibration] = newest[1]
     if not cubes:
         raise PiazziError(f"{catalog.store.url}: found no distortion cube for these exposures, expected at least one")
-    names = [name for name, _ in cubes]
-    written = []
-    for (name, folder), cube in cubes.items():
-        calibration = folder.rsplit("/", 1)[1].removesuffix(".zarr")
-        alone = names.count(name) == 1
-        path = _place(out, name if alone else name.replace(".fits", f"_{calibration}.fits"), len(cubes))
-        write_stdgdc(cube, path, version)
-        written.append(path)
-    return written
+    return cubes
 
 
 def _place(out: Path, name: str, n: int) -> Path:

@@ -107,7 +107,8 @@ def write_stdpsf(cube: EpsfCube, file: str | PurePath | BinaryIO) -> None:
     """Write a cube as STDPSF to a path or an open binary file.
 
     The format has four samples per pixel out to 12.5 pix; other samplings are resampled by a cubic spline, zero outside
-    their support, and positions are rounded to whole pixels.
+    their support, and positions are rounded to whole pixels. It has no place for a flux term: a comment tells that the
+    values are those of a star of no charge.
 
     Raises
     ------
@@ -123,6 +124,8 @@ def write_stdpsf(cube: EpsfCube, file: str | PurePath | BinaryIO) -> None:
     hdu.header.add_comment("VALUE: FRACTION OF THE FLUX IN A PIXEL AT THAT OFFSET FROM THE STAR")
     hdu.header.add_comment(f"NORMALIZED TO 1.00 INSIDE OF R = {cube.normalisation_radius:g} PIX (SUM OF SAMPLES / 16)")
     hdu.header.add_comment(f"CENTRING: {cube.centring}")
+    if cube.flux_term is not None:
+        hdu.header.add_comment("VALUES ARE THOSE OF A STAR OF NO CHARGE; THEIR CHANGE WITH FLUX IS LEFT OUT")
     content = io.BytesIO()
     hdu.writeto(content)
     if isinstance(file, str | PurePath):

@@ -11,7 +11,7 @@ import pandas as pd
 from distributed import Client
 
 from catalogs.catalog import Catalog, calibration_path
-from catalogs.cubes import read_epsf, write_epsf
+from catalogs.cubes import EpsfCube, read_epsf, write_epsf
 from catalogs.errors import UnusableError
 from catalogs.exposure import Exposure
 from catalogs.readers import read_exposures
@@ -21,7 +21,8 @@ from compute.graph.entering import entered
 from compute.graph.pipeline import Report, versions
 from compute.graph.tasks import task_name
 from compute.settings import CalibrateSettings, EpsfSettings, FrameSettings
-from compute.stages.calibrate.build import build
+from compute.stages.calibrate.build import Built, build
+from compute.stages.calibrate.together import build_together
 from compute.stages.cutting import Cut, cut
 from compute.stages.epsf import epsf
 from compute.stages.frame.groups import frames, lay_plane
@@ -46,7 +47,8 @@ def calibrate(
 
     A camera whose exposures share too few stars is told in the report, with the numbers, and the others go on. What was
     built from the same exposures and settings is left alone unless `fresh`. `threads`, inside each solution, change no
-    result.
+    result. Beside a cube `<name>.zarr` stand `<name>-judged.parquet` and `-samplings.parquet`, and `-control.parquet`
+    where it was asked for: what :class:`~compute.stages.calibrate.build.Built` says of how it came about.
     """
     report, store = Report("calibrate"), catalog.store
     rows = catalog.exposures
@@ -60,23 +62,37 @@ def calibrate(
             place = calibration_path("epsf", key.instrument, detector, key.filter, f"{key.epoch_name}-built")
             inputs = group[["exposure", "sha256"]].to_numpy().tolist()
             made[place] = settings.digest(place, json.dumps([inputs, versions()])), group
-    due = {
-        place: (digest, group) for place, (digest, group) in made.items()
+    missing = {
+        place for place, (digest, _) in made.items()
         if fresh or known.get(place, {}).get("digest") != digest or not store.exists(place)
     }  # fmt: skip
+    sets = _sets(made, settings.together)
+    due = {place: made[place] for places in sets if missing & set(places) for place in places}
+    sets = [places for places in sets if places[0] in due]
     report.skipped = sum(len(group) for place, (_, group) in made.items() if place not in due)
-    told = _solve(store, client, due, settings, threads, report, progress)
+    told = _solve(store, client, due, sets, settings, threads, report, progress)
     if told:
         catalog.write_manifest(catalog.manifest.with_stage("calibrate", {**known, **told}))
     return report
 
 
+def _sets(made: dict[str, tuple[str, pd.DataFrame]], together: bool) -> list[list[str]]:
+    """Places that one solution fills: each by itself, or all filters of a detector and epoch."""
+    if not together:
+        return [[place] for place in made]
+    sets: dict[tuple[str, str], list[str]] = {}
+    for place, (_, group) in made.items():
+        sets.setdefault((group["detector"].iloc[0], place.rsplit("/", 1)[1]), []).append(place)
+    return list(sets.values())
+
+
 def _solve(
-    store: Store, client: Client, due: dict, settings: CalibrateSettings, threads: int, report: Report, progress
-) -> dict:
+    store: Store, client: Client, due: dict, sets: list[list[str]], settings: CalibrateSettings, threads: int,
+    report: Report, progress,
+) -> dict:  # fmt: skip
     """First ePSFs, stamps, and solutions of the cameras due; what the manifest is to say of each."""
     folder = f".staging/calibrate/{settings.digest()}"
-    first, cuts, solved = {}, {}, {}
+    first, cuts = {}, {}
     for place, (digest, group) in due.items():
         middle = group.iloc[len(group) // 2]
         start = f"{folder}/{digest}/first.zarr"
@@ -88,12 +104,18 @@ def _solve(
                 cuts[f"{row.exposure}-{row.detector}"] = (
                     store, where, start, row.path, row.sha256, row.detector, settings,
                 )  # fmt: skip
-        solved[place] = (store, place, f"{folder}/{digest}", group, settings, threads)
     broken = _run(client, "first ePSF", _first, first, progress)
     cuts = {key: work for key, work in cuts.items() if store.exists(work[2])}
     lost = _run(client, "cut", _cut, cuts, progress)
     report.rejected += [{"exposure": key, "path": "", "reason": reason} for key, reason in sorted(lost.items())]
-    broken |= _run(client, "solve", _build, {p: work for p, work in solved.items() if p not in broken}, progress)
+    solved = {
+        places[0]: (store, [(place, f"{folder}/{due[place][0]}", due[place][1]) for place in places], settings, threads)
+        for places in sets if not broken.keys() & set(places)
+    }  # fmt: skip
+    broken |= _run(client, "solve", _build, solved, progress)
+    for places in sets:
+        if why := [broken[place] for place in places if place in broken]:
+            broken |= dict.fromkeys(places, why[0])
     told = {}
     for place, (digest, group) in due.items():
         if place in broken:
@@ -137,23 +159,49 @@ def _cut(
 
 
 def _build(
-    store: Store, place: str, folder: str, group: pd.DataFrame, settings: CalibrateSettings, threads: int
+    store: Store, cameras: list[tuple[str, str, pd.DataFrame]], settings: CalibrateSettings, threads: int
 ) -> None:
-    """The ePSF of one camera from the stamps of its exposures; those that gave none are left out."""
-    paths = [f"{folder}/{task_name(path)}.npz" for path in group["path"]]
-    there = [store.exists(path) for path in paths]
-    cuts = []
-    for path in np.array(paths)[there]:
-        with np.load(io.BytesIO(store.read_bytes(path))) as file:
-            cuts.append(Cut(**file))
-    rows = group[there].reset_index(drop=True)
-    if rows.empty:
-        raise UnusableError("calibrate", "no exposure with bright, lonely stars", "dithered ones")
-    found = build(rows, cuts, lay_plane(rows, FrameSettings()), settings, place.rsplit("/", 1)[1], threads)
-    since = float(rows["mjd_mid"].min()) - 365.25 * _GAP / 2  # until a later epoch's ePSF begins
-    write_epsf(store, place, replace(found.cube, valid_from=since))
-    passes = found.passes.to_dict("records")
+    """The ePSFs of cameras, each with its place, folder of stamps and exposures, all from one solution.
+
+    Exposures that gave no stamps are left out.
+    """
+    parts = []
+    for place, folder, group in cameras:
+        paths = [f"{folder}/{task_name(path)}.npz" for path in group["path"]]
+        there = [store.exists(path) for path in paths]
+        cuts = map(partial(_load, store), np.array(paths)[there])  # one at a time, for most is not kept
+        rows = group[there].reset_index(drop=True)
+        if rows.empty:
+            raise UnusableError("calibrate", "no exposure with bright, lonely stars", "dithered ones")
+        parts.append((rows, cuts, place.rsplit("/", 1)[1]))
+    rows = pd.concat([rows for rows, *_ in parts], ignore_index=True)
+    plane = lay_plane(rows, FrameSettings())
+    if len(parts) > 1:
+        found = build_together(parts, plane, settings, threads)
+    else:
+        found = [build(*parts[0][:2], plane, settings, parts[0][2], threads)]
+    for (place, folder, group), one in zip(cameras, found, strict=True):
+        since = float(group["mjd_mid"].min()) - 365.25 * _GAP / 2  # until a later epoch's ePSF begins
+        _keep(store, place, folder, replace(one.cube, valid_from=since), one)
+
+
+def _keep(store: Store, place: str, folder: str, cube: EpsfCube, found: Built) -> None:
+    """A cube, what stands beside it, and last what its passes were."""
+    write_epsf(store, place, cube)
+    tables = {"judged": found.judged, "samplings": found.samplings, "control": found.control}
+    for name, table in tables.items():
+        beside = f"{place.removesuffix('.zarr')}-{name}.parquet"
+        if table is not None:
+            store.commit(beside, partial(table.to_parquet, index=False, compression="zstd"))
+        elif store.exists(beside):
+            store.remove(beside)
+    passes = found.passes.astype(object).where(found.passes.notna(), None).to_dict("records")  # JSON has no NaN
     store.commit(f"{folder}/passes.json", lambda sink: sink.write(json.dumps(passes).encode()))
+
+
+def _load(store: Store, path: str) -> Cut:
+    with np.load(io.BytesIO(store.read_bytes(path))) as file:
+        return Cut(**file)
 
 
 def _exposure(path: str, sha256: str, detector: str) -> Exposure:

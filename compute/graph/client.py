@@ -19,6 +19,7 @@ _THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREAD
 
 MEASURING, SIMULATING = "compute.kernels.warm", "compute.kernels.simulate.warm"
 FRAMING, CALIBRATING = "compute.kernels.warm_frames", "compute.kernels.warm_calibration"
+DISTORTING = "compute.kernels.warm_distortion"
 
 
 class WarmKernels(WorkerPlugin):

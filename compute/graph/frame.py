@@ -13,6 +13,7 @@ from compute.graph.apply import Progress, run_all
 from compute.graph.frame_tasks import gather_tile, place_exposure, solve_frame, transform_file
 from compute.graph.pipeline import Report, versions
 from compute.graph.references import digest, near, stage_sources
+from compute.graph.scales import SCALE_TABLES
 from compute.settings import FrameSettings, ReferenceSettings
 from compute.stages.frame.groups import FrameKey, choose, frames, lay_plane
 from compute.stages.plane import Plane
@@ -182,6 +183,9 @@ def _publish(job: _Job, catalog: Catalog, solved: pd.DataFrame, counts: dict[str
         catalog.write_manifest(
             catalog.manifest.with_stage("frame", {**known, job.field: known[job.field] | {"digest": ""}})
         )
+    for place in (field_path(dataset, job.field) for dataset in SCALE_TABLES):
+        if job.store.exists(place):  # went with the old frames, as matches do
+            job.store.remove(place)
     for place in job.target.values():
         staged = f"{job.folder}/{place}"
         if job.store.exists(staged):  # a run that was killed here has moved some of them

@@ -1,5 +1,6 @@
-"""Stage `match` on a cluster: master frames against a reference catalog, a tile a task."""
+"""Stage `match` on a cluster: master frames against a reference catalog, a tile a task; and exposures' scales."""
 
+import json
 import re
 
 import pandas as pd
@@ -13,6 +14,7 @@ from catalogs.store import Store
 from compute.graph.apply import Progress, run_all
 from compute.graph.pipeline import Report, versions
 from compute.graph.references import digest, near, read_sources, stage_sources
+from compute.graph.scales import corrected_exposures, publish_scales, stage_scales
 from compute.settings import MatchSettings, ReferenceSettings
 from compute.stages.match import match as match_tile
 from compute.stages.plane import TILE, Plane
@@ -20,6 +22,7 @@ from compute.stages.reference import load
 
 __all__ = ["match"]
 
+_INPUTS = ["exposure", "detector", "measured_with", "corrected_with"]
 _PART = re.compile(r"instrument=([^/]+)/filter=([^/]+)/epoch=([^/]+)/part-(-?\d+)_(-?\d+)\.parquet")
 
 
@@ -36,6 +39,7 @@ def match(
     """Pair the stars of a field's master frames with the sources of a reference catalog: rows of MATCHES.
 
     Sources stand at the epoch of each frame. What an earlier call found for a catalog of the same name is replaced.
+    Exposures that are corrected for distortion get their pixel scales against the catalog: SCALES and their means.
 
     Raises
     ------
@@ -48,7 +52,9 @@ def match(
     plane, report = Plane(**frames[field]["plane"]), Report("match")
     known = load(near(reference, frames[field]["settings"]["within"]), (plane.ra, plane.dec))
     name = re.sub(r"[^A-Za-z0-9_.+-]", "_", known.name)
-    made_of = settings.digest(frames[field]["digest"], digest(known, reference), name)
+    corrected = corrected_exposures(catalog, field)
+    inputs = [part[_INPUTS].to_numpy().tolist() for part in corrected.values()]
+    made_of = settings.digest(frames[field]["digest"], digest(known, reference), name, json.dumps(inputs))
     past = catalog.manifest.provenance.get("match", {})
     parts = [m for path in catalog.store.list(field_path("master", field), ".parquet") if (m := _PART.search(path))]
     if past.get(field, {}).get(name, {}).get("digest") == made_of and not fresh:
@@ -70,9 +76,11 @@ def match(
         catalog.store.remove(folder)
         found = f"no source of {name} within {settings.radius:g} mas of a star"
         raise UnusableError(f"match: field {field}", found, "a catalog of the same part of the sky")
+    stage_scales(catalog.store, client, folder, field, name, corrected, staged, progress)
     others = {other: made for other, made in past.get(field, {}).items() if other != name}
     catalog.write_manifest(catalog.manifest.with_stage("match", {**past, field: others}))  # until all are moved
     rows = _publish(catalog, folder, field_path("matches", field), name)
+    publish_scales(catalog.store, folder, field, name)
     entry = {"digest": made_of, "rows": rows, "settings": settings.model_dump(mode="json"), "versions": versions()}
     entry |= {
         "reference": reference.model_dump(mode="json"),

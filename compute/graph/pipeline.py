@@ -18,7 +18,7 @@ from compute.graph.journal import Journal
 from compute.graph.publish import publish, record_key, recover, take_staged
 from compute.graph.tasks import ingest_file, measure_file, stamp, task_name
 from compute.settings import MeasureSettings
-from compute.stages.distortion import find_calibration
+from compute.stages.distortion import Calibration, find_calibration
 from compute.stages.ingest import rejected
 from compute.stages.library import find_library, own_libraries
 
@@ -156,14 +156,26 @@ def measure(
     _record(catalog, "measure", {name: {**entries[name], **count} for name, count in counts.items()})
     journal.clear()
     measured = {record_key(row.exposure, row.detector) for row in due.itertuples()}
-    corrections = correct(catalog, client, chosen, given, progress)
-    for each in corrections:
+    for each in recorrect(catalog, client, progress, files=chosen, given=given):
         if each.done and each.key not in measured:
             report.done, report.skipped = report.done + 1, report.skipped - 1
         if each.note:
             report.notes.append({"exposure": each.exposure, "note": each.note})
-    _record_corrections(catalog, corrections)
     return report
+
+
+def recorrect(
+    catalog: Catalog,
+    client: Client,
+    progress: Progress | None = None,
+    *,
+    files: Sequence[str] | None = None,
+    given: Sequence[Calibration] = (),
+) -> list[Correction]:
+    """Bring what follows from a distortion in line with the one `given`, or else the catalog's newest; of `files`."""
+    corrections = correct(catalog, client, files, given, progress)
+    _record_corrections(catalog, corrections)
+    return corrections
 
 
 def _record_corrections(catalog: Catalog, corrections: Sequence[Correction]) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
 from importlib.metadata import version
 from typing import Any, BinaryIO
@@ -14,22 +14,23 @@ from distributed import Client
 from catalogs.catalog import Catalog, field_path
 from catalogs.errors import UnusableError
 from catalogs.masters import TRANSFORMS
-from catalogs.parquet import read_table
 from compute.graph.apply import Progress, run_all
 from compute.graph.pipeline import Report, versions
-from compute.graph.report_tasks import draw_camera, draw_epsf, draw_frame, draw_quality, draw_ties
+from compute.graph.report_chapters import Task, chapters
+from compute.graph.report_frames import draw_frame
+from compute.graph.report_tasks import draw_camera, draw_quality, draw_ties
+from compute.graph.scales import read_folder
+from compute.stages.distortion import own_calibrations
 from compute.stages.frame.groups import FrameKey
-from compute.stages.library import Library, own_libraries
-from compute.stages.report.calibration import cube_page
+from compute.stages.library import own_libraries
 from compute.stages.report.catalog import frame_page, index_page
+from compute.stages.report.page import Section
 
 __all__ = ["report"]
 
 _PAGE = "reports/index.html"
 _FOLDER = re.compile(r"reports/([0-9a-f]{16})/")
 _CAMERAS = 24  # whose fits are shown
-_PHASES = 24  # exposures whose stars tell of an ePSF
-_Task = tuple[Callable[..., None], tuple]
 
 
 def report(
@@ -66,41 +67,54 @@ def report(
     if field is not None and field not in made:
         raise UnusableError(f"report: field {field}", f"frames of {', '.join(made) or 'none'}", "master frames of it")
     fields = sorted(made) if field is None else [field]
-    libraries = own_libraries(catalog.store)
-    folder = f"reports/{_digest(catalog, exposures, fields, libraries)}"
-    frames: dict[str, _Task] = {}
-    others: dict[str, _Task] = _measured(exposures)
+    cubes = own_libraries(catalog.store), own_calibrations(catalog.store, _cameras(catalog))
+    folder = f"reports/{_digest(catalog, exposures, fields, [cube.sha256 for kind in cubes for cube in kind])}"
+    told = chapters(catalog, exposures, fields, *cubes)
+    frames: dict[str, Task] = {}
+    others: dict[str, Task] = _measured(exposures)
     for each in fields:
         frames |= _frames(catalog, each, exposures, made[each]["plane"]["scale"])
         others |= _ties(catalog, each, exposures)
-    epsfs = _epsfs(catalog, exposures, libraries)
-    report = _draw(catalog, client, folder, frames | others | epsfs, fresh, progress)
-    numbers, cubes = (
-        {name: json.loads(catalog.store.read_bytes(f"{folder}/{name}.json")) for name in names}
-        for names in (frames, epsfs)
-    )
+    tasks = {name: task for chapter in told for name, task in chapter.tasks.items()}
+    report = _draw(catalog, client, folder, frames | others | tasks, fresh, progress)
+    numbers = _records(catalog, folder, frames)
     for name, record in numbers.items():
         _write(catalog, f"{folder}/{name}.html", frame_page(name, record))
-    for name, record in cubes.items():
-        _write(catalog, f"{folder}/{name}.html", cube_page(name, record))
+    sections: list[Section] = []
+    for chapter in told:
+        records = _records(catalog, folder, chapter.tasks)
+        for name, text in chapter.pages(records).items():
+            _write(catalog, f"{folder}/{name}.html", text)
+        sections += chapter.sections(records, folder.split("/")[1])
     pictures = {kind: [name for name in others if name.startswith(f"{prefix}-")]
                 for kind, prefix in (("ties", "ties"), ("quality", "quality"), ("cameras", "fits"))}  # fmt: skip
-    _write(catalog, _PAGE, index_page(exposures, numbers, folder.split("/")[1], pictures, cubes))
+    _write(catalog, _PAGE, index_page(exposures, numbers, folder.split("/")[1], pictures, sections))
     _prune(catalog, folder)
     return report, catalog.store.locate_url(_PAGE), numbers
 
 
-def _digest(catalog: Catalog, exposures: pd.DataFrame, fields: list[str], libraries: tuple[Library, ...]) -> str:
+def _cameras(catalog: Catalog) -> list[tuple[str, str, str]]:
+    """Those that the catalog has distortions of."""
+    names = {path.split("/")[2] for path in catalog.store.list("cubes/distortion", (".zmetadata", "zarr.json"))}
+    return [(camera[0], camera[1], camera[2]) for name in names if len(camera := name.split("_")) == 3]
+
+
+def _records(catalog: Catalog, folder: str, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """What tasks recorded."""
+    return {name: json.loads(catalog.store.read_bytes(f"{folder}/{name}.json")) for name in names}
+
+
+def _digest(catalog: Catalog, exposures: pd.DataFrame, fields: list[str], cubes: list[str]) -> str:
     """What the pages are made from."""
-    known = [exposures.to_csv(index=False), catalog.manifest.to_json().decode(), fields, versions()]
-    known += [library.sha256 for library in libraries]
+    known = [exposures.to_csv(index=False), catalog.manifest.to_json().decode(), fields, versions(), cubes]
+    known += catalog.store.list("cubes", ".parquet")
     return hashlib.sha256(json.dumps([*known, version("matplotlib")], sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _measured(exposures: pd.DataFrame) -> dict[str, _Task]:
+def _measured(exposures: pd.DataFrame) -> dict[str, Task]:
     """Tasks that MEASUREMENTS alone are enough for."""
     rows = exposures[(exposures["status"] == "ok") & exposures["n_stars"].notna()]
-    found: dict[str, _Task] = {}
+    found: dict[str, Task] = {}
     for instrument, part in rows.groupby("instrument"):
         found[f"quality-{instrument}"] = (draw_quality, (part,))
     for camera, part in list(rows.groupby(["instrument", "detector", "filter"]))[:_CAMERAS]:
@@ -109,51 +123,25 @@ def _measured(exposures: pd.DataFrame) -> dict[str, _Task]:
     return found
 
 
-def _epsfs(catalog: Catalog, exposures: pd.DataFrame, libraries: tuple[Library, ...]) -> dict[str, _Task]:
-    """A task for each ePSF cube of the catalog."""
-    told = catalog.manifest.provenance.get("calibrate", {})
-    rows = exposures[(exposures["status"] == "ok") & exposures["n_stars"].notna()]
-    used = [_library_of(row, catalog.manifest.provenance.get("measure", {})) for row in rows.itertuples()]
-    found: dict[str, _Task] = {}
-    for library in reversed(libraries):
-        *_, camera, name = library.path.split("/")
-        of = rows[[each == library.sha256 for each in used]].head(_PHASES)
-        built = told.get(f"cubes/epsf/{camera}/{name}", {})
-        found[f"epsf-{camera}_{name.removesuffix('.zarr')}"] = (draw_epsf, (library.path, built, of))
-    return found
-
-
-def _library_of(row: Any, measured: Mapping[str, Any]) -> str | None:
-    """Digest of the cube that an exposure was measured with: the first of those given that is of its camera."""
-    given = measured.get(row.measured_with, {}).get("epsf", [])
-    camera = f"{row.instrument}_{row.detector}_{row.filter}"
-    own = [each["sha256"] for each in given if isinstance(each, dict) and each["path"].split("/")[-2:-1] == [camera]]
-    return own[0] if own else None
-
-
 def _transforms(catalog: Catalog, field: str) -> pd.DataFrame:
-    parts = []
-    for path in catalog.store.list(field_path("transforms", field), ".parquet"):
-        with catalog.store.open(path) as file:
-            parts.append(read_table(file, TRANSFORMS))
-    return pd.concat(parts, ignore_index=True)
+    return read_folder(catalog.store, field_path("transforms", field), TRANSFORMS)
 
 
-def _frames(catalog: Catalog, field: str, exposures: pd.DataFrame, mas: float) -> dict[str, _Task]:
+def _frames(catalog: Catalog, field: str, exposures: pd.DataFrame, mas: float) -> dict[str, Task]:
     """A task for each master frame of a field."""
-    found: dict[str, _Task] = {}
-    for values, rows in _transforms(catalog, field).groupby(["instrument", "filter", "epoch"]):
-        key = FrameKey(*values)
+    found: dict[str, Task] = {}
+    known = {FrameKey(*values): rows for values, rows in _transforms(catalog, field).groupby([*FrameKey._fields])}
+    for key, rows in known.items():
         placed = rows[(rows["status"] == "ok") & (rows["detector"] != "")]
         if len(placed):
             mine = _named_in(exposures, placed)
             found["_".join((field, key.instrument, key.filter, key.epoch_name))] = (
-                draw_frame, (field, key, rows, mine, mas)
+                draw_frame, (field, key, rows, mine, mas, tuple(one for one in known if one != key))
             )  # fmt: skip
     return found
 
 
-def _ties(catalog: Catalog, field: str, exposures: pd.DataFrame) -> dict[str, _Task]:
+def _ties(catalog: Catalog, field: str, exposures: pd.DataFrame) -> dict[str, Task]:
     """A task for each detector that a field was seen with."""
     rows = _transforms(catalog, field)
     rows = rows[(rows["status"] == "ok") & (rows["detector"] != "")]
@@ -170,7 +158,7 @@ def _named_in(exposures: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _draw(
-    catalog: Catalog, client: Client, folder: str, tasks: dict[str, _Task], fresh: bool, progress: Progress | None
+    catalog: Catalog, client: Client, folder: str, tasks: dict[str, Task], fresh: bool, progress: Progress | None
 ) -> Report:
     """Draw what has no record yet."""
     there = set() if fresh else set(catalog.store.list(folder, ".json"))

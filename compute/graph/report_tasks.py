@@ -1,8 +1,7 @@
-"""What workers run for a report: the pictures and numbers of one frame, camera or detector; committed as they end."""
+"""What workers run for a report: pictures and numbers of one camera or ePSF; committed as they end."""
 
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,222 +9,109 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from catalogs.catalog import field_path, frame_path, measurement_path
-from catalogs.cubes import read_epsf
+from catalogs.catalog import measurement_path
+from catalogs.cubes import EpsfCube, read_epsf
 from catalogs.flags import Flag
-from catalogs.masters import MASTER, MATCHES
 from catalogs.parquet import read_table
 from catalogs.schema import Table
 from catalogs.store import Store
 from catalogs.tables import MEASUREMENTS
-from compute.stages.frame.groups import FrameKey
-from compute.stages.frame.ties import read_transform
-from compute.stages.report.calibration import cube_numbers, density_figure, profile_figure, variation_figure
-from compute.stages.report.frames import MOST, Single, detector_figure, phases_figure, vectors_figure
+from compute.stages.report.calibration import cube_numbers
+from compute.stages.report.fiducials import profile_figure, variation_figure
+from compute.stages.report.judged import density_figure, phase_figure, region_figure, samplings_figure, shown_passes
 from compute.stages.report.measured import quality_figure
-from compute.stages.report.numbers import frame_numbers, plain
-from compute.stages.report.panels import Extent
-from compute.stages.report.precision import precision_figure, well_measured
-from compute.stages.report.referred import reference_figure, reference_numbers
-from compute.stages.report.residuals import bright, exposure_numbers, on_detector
+from compute.stages.report.numbers import plain
+from compute.stages.report.stability import core_figure, fit_figure, read_stability, stability_numbers
 from compute.stages.report.style import png
 from compute.stages.report.ties import QUALITY, TIES, ties, time_figure
 
-__all__ = ["draw_camera", "draw_epsf", "draw_frame", "draw_quality", "draw_ties"]
+__all__ = ["commit", "draw_camera", "draw_epsf", "draw_quality", "draw_stability", "draw_ties", "read"]
 
-_MASTER = ["star_id", "x_error", "y_error", "mag", "n_used", "rms_x", "rms_y", "flags"]
-_MATCHES = ["star_id", "exposure", "detector", "star", "dx", "dy", "x_error", "y_error", "mag", "used", "reserved"]
-_REFERENCE = ["x_frame", "y_frame", "dx", "dy", "mag", "reserved"]
 _QUALITY = ["x", "y", "flux", "flux_error", "mag", "qfit", "radxs", "chi2", "flags"]
 
 
 def draw_quality(store: Store, folder: str, name: str, rows: pd.DataFrame) -> None:
     """How the exposures of one instrument were measured; `rows` are their EXPOSURES."""
     figure = time_figure(rows, QUALITY, str(rows["instrument"].iloc[0]))
-    _commit(store, folder, name, {name: figure}, {})
+    commit(store, folder, name, {name: figure}, {})
 
 
 def draw_ties(store: Store, folder: str, name: str, transforms: pd.DataFrame, exposures: pd.DataFrame) -> None:
     """How the exposures of one detector lie on the frames of a field."""
     rows = ties(transforms, exposures)
     title = " ".join(rows[["instrument", "detector"]].iloc[0])
-    _commit(store, folder, name, {name: time_figure(rows, TIES, title)}, {})
+    commit(store, folder, name, {name: time_figure(rows, TIES, title)}, {})
 
 
 def draw_camera(store: Store, folder: str, name: str, row: Mapping[str, Any]) -> None:
     """Quality of the fits in one exposure, a row of EXPOSURES."""
-    stars = _read(store, measurement_path(row), MEASUREMENTS, _QUALITY)
+    stars = read(store, measurement_path(row), MEASUREMENTS, _QUALITY)
     inherited = int(np.bitwise_and.reduce(stars["flags"].to_numpy())) & (Flag.CUTOUT | Flag.CTE) if len(stars) else 0
     label = f"{row['instrument']} {row['detector']} {row['filter']}: {row['exposure']}"
-    _commit(store, folder, name, {name: quality_figure(stars, label, inherited)}, {})
+    commit(store, folder, name, {name: quality_figure(stars, label, inherited)}, {})
 
 
-def draw_epsf(store: Store, folder: str, name: str, path: str, told: Mapping[str, Any], rows: pd.DataFrame) -> None:
-    """An ePSF cube at `path`; `told` is what the manifest says of it, `rows` are EXPOSURES measured with it."""
-    cube = read_epsf(path, store.storage_options)
+def draw_stability(store: Store, folder: str, name: str, rows: pd.DataFrame) -> None:
+    """How steady the ePSFs of one camera are; `rows` are its EXPOSURES. No pictures where none was adjusted."""
+    known = read_stability(store, rows)
+    camera = rows[["instrument", "detector", "filter"]].iloc[0].tolist()
+    label = " ".join(camera)
+    drawn = {f"{name}-core": core_figure(known, label), f"{name}-fit": fit_figure(known, label)} if len(known) else {}
+    commit(store, folder, name, drawn, {"camera": camera, "exposures": stability_numbers(known)})
+
+
+def draw_epsf(store: Store, folder: str, name: str, place: str, told: Mapping[str, Any], rows: pd.DataFrame) -> None:
+    """An ePSF cube at `place` of the catalog; `told` is what the manifest says of it, `rows` are EXPOSURES measured
+    with it.
+    """
+    cube = read_epsf(store.locate_url(place), store.storage_options)
     label = " ".join(cube.key)
     drawn = {
         f"{name}-variation": variation_figure(cube, label),
         f"{name}-profile": profile_figure(cube, label),
     }
+    drawn |= {f"{name}-{kind}": figure for kind, figure in _judged(store, place, cube, label).items()}
     columns = ["x", "y", "flux", "flux_error", "flags"]
-    parts = [_read(store, measurement_path(row), MEASUREMENTS, columns) for row in rows.to_dict("records")]
+    parts = [read(store, measurement_path(row), MEASUREMENTS, columns) for row in rows.to_dict("records")]
     if parts:
         stars = pd.concat(parts, ignore_index=True)
         inherited = np.uint32(Flag.CUTOUT | Flag.CTE)
         clean = (stars["flags"].to_numpy() & ~inherited == 0) & (stars["flux"] > 20 * stars["flux_error"]).to_numpy()
-        drawn[f"{name}-density"] = density_figure(stars[clean], label)
-    _commit(store, folder, name, drawn, cube_numbers(cube, told))
+        drawn[f"{name}-density"] = density_figure({"measured": stars[clean]}, label)
+    commit(store, folder, name, drawn, cube_numbers(cube, told))
 
 
-def draw_frame(
-    store: Store, folder: str, name: str, field: str, key: FrameKey, rows: pd.DataFrame, exposures: pd.DataFrame,
-    mas: float,
-) -> None:  # fmt: skip
-    """Everything there is to show of one master frame.
-
-    `rows` are its TRANSFORMS, `exposures` the EXPOSURES they name, `mas` the scale of the frame [mas/pix].
-    """
-    tied = rows[(rows["status"] == "ok") & (rows["detector"] != "")].reset_index(drop=True)
-    master = _master(store, field, key)
-    stars = well_measured(master)
-    back = np.array([np.linalg.inv(read_transform(row).matrix) for row in tied.to_dict("records")]).reshape(-1, 2, 2)
-    expected, residuals = _residuals(_detections(store, field, tied, master, exposures), stars.index, back)
-    known = dict(_references(store, field, key))
-    label = f"{key.instrument} {key.filter} {key.epoch_name}"
-    scales = mas, float(mas / np.median(np.sqrt(np.abs(np.linalg.det(back)))))
+def _judged(store: Store, place: str, cube: EpsfCube, label: str) -> dict[str, Figure]:
+    """What the stars it was built from say of a cube, where it was built here."""
     drawn: dict[str, Figure] = {}
-    if len(residuals):  # some star was seen twice
-        drawn[f"{name}-precision"] = precision_figure(stars, expected, residuals, scales, label)
-    for detector, part, extent in _by_detector(residuals, tied, exposures):
-        drawn[f"{name}-residuals-{detector}"] = detector_figure(part, extent, f"{label} {detector}")
-    singles = exposure_numbers(residuals)
-    drawn |= _singles(name, residuals, tied, exposures, singles, label)
-    for reference, matched in known.items():
-        drawn[f"{name}-reference-{reference}"] = reference_figure(matched, mas, f"{label} and {reference}")
-    told = frame_numbers(rows, master, stars, residuals, singles, scales)
-    told["references"] = {reference: reference_numbers(matched, mas) for reference, matched in known.items()}
-    _commit(store, folder, name, drawn, told | {"field": field, "key": key._asdict(), "scales": scales})
+    known = {what: _beside(store, place, what) for what in ("judged", "control", "samplings")}
+    if known["judged"] is not None:
+        passes = shown_passes(known["judged"])
+        *_, last = passes
+        drawn["centres"] = density_figure(passes, label)
+        drawn["phase"] = phase_figure(shown_passes(known["judged"], known["control"]), label)
+        drawn["regions"] = region_figure(passes[last], f"{label}, {last}")
+    if known["samplings"] is not None:
+        drawn["samplings"] = samplings_figure(known["samplings"], cube, label)
+    return drawn
 
 
-def _master(store: Store, field: str, key: FrameKey) -> pd.DataFrame:
-    """MASTER of one frame, sorted by `star_id`."""
-    paths = store.list(frame_path(field, key.instrument, key.filter, key.epoch_name), ".parquet")
-    parts = [_read(store, path, MASTER, _MASTER) for path in paths] or [MASTER.empty()[_MASTER]]
-    return pd.concat(parts).sort_values("star_id", ignore_index=True)
+def _beside(store: Store, place: str, what: str) -> pd.DataFrame | None:
+    """A table that calibration left beside a cube."""
+    path = f"{place.removesuffix('.zarr')}-{what}.parquet"
+    if not store.exists(path):
+        return None
+    with store.open(path) as file:
+        return pd.read_parquet(file)
 
 
-def _detections(
-    store: Store, field: str, tied: pd.DataFrame, master: pd.DataFrame, exposures: pd.DataFrame
-) -> pd.DataFrame:
-    """Detections that are part of the means of a frame, sorted by exposure and star.
-
-    `number` is the row of `tied`, `row` that of `master`.
-    """
-    names = pd.MultiIndex.from_frame(tied[["exposure", "detector"]])
-    parts = []
-    for path in store.list(field_path("matches", field), ".parquet"):
-        if path.rsplit("/", 1)[1].startswith("part-"):
-            parts.append(_of_frame(_read(store, path, MATCHES, _MATCHES), names, master))
-    found = pd.concat(parts, ignore_index=True).sort_values(["number", "star"], kind="stable", ignore_index=True)
-    for axis in "xy":
-        found[f"mean_{axis}_error"] = master[f"{axis}_error"].to_numpy(np.float32)[found["row"]]
-    return _with_places(store, found, tied, exposures)
-
-
-def _of_frame(part: pd.DataFrame, names: pd.MultiIndex, master: pd.DataFrame) -> pd.DataFrame:
-    part = part[part["used"]]
-    number = names.get_indexer(pd.MultiIndex.from_frame(part[["exposure", "detector"]]))
-    part, number = part[number >= 0], number[number >= 0]
-    ids = master["star_id"].to_numpy()
-    row = np.minimum(np.searchsorted(ids, part["star_id"]), max(ids.size - 1, 0))
-    small = {name: part[name].to_numpy(np.float32) for name in ("dx", "dy", "x_error", "y_error", "mag")}
-    columns = {"number": number.astype(np.int32), "row": row.astype(np.int32), "star": part["star"].to_numpy()} | small
-    return pd.DataFrame(columns | {"reserved": part["reserved"].to_numpy()})
-
-
-def _with_places(store: Store, found: pd.DataFrame, tied: pd.DataFrame, exposures: pd.DataFrame) -> pd.DataFrame:
-    """Add `x`, `y` on the detector from MEASUREMENTS."""
-    rows = {(row["exposure"], row["detector"]): row for row in exposures.to_dict("records")}
-    place = np.full((2, len(found)), np.nan, np.float32)
-    edges = np.searchsorted(found["number"], np.arange(len(tied) + 1))
-    for k, name in enumerate(zip(tied["exposure"], tied["detector"], strict=True)):
-        mine = slice(edges[k], edges[k + 1])
-        stars = _read(store, measurement_path(rows[name]), MEASUREMENTS, ["star", "x", "y"]).sort_values("star")
-        at = np.searchsorted(stars["star"], found["star"].iloc[mine])
-        place[:, mine] = stars[["x", "y"]].to_numpy()[at].T
-    return found.assign(x=place[0], y=place[1])
-
-
-def _residuals(rows: pd.DataFrame, index: pd.Index, back: np.ndarray) -> tuple[np.ndarray, pd.DataFrame]:
-    """(2, n) root mean variance of the positions of the n stars in rows `index` of MASTER, and their residuals."""
-    n = np.maximum(np.bincount(rows["row"], minlength=index.max() + 1 if len(index) else 0), 1)
-    sums = [np.bincount(rows["row"], rows[f"{axis}_error"] ** 2, n.size) for axis in "xy"]
-    return np.sqrt(np.array(sums) / n)[:, index], on_detector(rows[np.isin(rows["row"], index)], back)
-
-
-def _by_detector(
-    residuals: pd.DataFrame, tied: pd.DataFrame, exposures: pd.DataFrame
-) -> Iterator[tuple[str, pd.DataFrame, Extent]]:
-    for detector in sorted(tied["detector"].unique()):
-        numbers = np.flatnonzero(tied["detector"] == detector)
-        part = residuals[np.isin(residuals["number"], numbers)]
-        if len(part):
-            yield detector, part, _extent(exposures, detector)
-
-
-def _extent(exposures: pd.DataFrame, detector: str) -> Extent:
-    """Left, right, bottom and top of what all exposures together cover of a detector [pix]."""
-    rows = exposures[exposures["detector"] == detector]
-    left, bottom = (float(rows[f"{axis}_start"].min()) - 0.5 for axis in "xy")
-    right, top = (float((rows[f"{axis}_start"] + rows[f"n_{axis}"]).max()) - 0.5 for axis in "xy")
-    return left, right, bottom, top
-
-
-def _singles(
-    name: str, residuals: pd.DataFrame, tied: pd.DataFrame, exposures: pd.DataFrame, numbers: pd.DataFrame,
-    label: str,
-) -> dict[str, Figure]:  # fmt: skip
-    """Panels of single exposures: all of them, or those that scatter most."""
-    chosen = sorted(numbers["rms"].sort_values(ascending=False, kind="stable", na_position="last").index[:MOST])
-    parts = []
-    for number, rows in bright(residuals).groupby("number"):
-        if number in chosen:
-            title = _short(tied.iloc[number], f"{1e3 * numbers['rms'][number]:.1f}")
-            parts.append(Single(title, rows, _extent(exposures, tied["detector"][number])))
-    if not parts:
-        return {}
-    few = "" if len(numbers) <= MOST else f", the {MOST} of {len(numbers)} exposures that scatter most"
-    vectors = vectors_figure(parts, f"{label}: medians of cells, scatter per axis [mpix]{few}")
-    phases = phases_figure(parts, f"{label}: dx (blue), dy (red) against pixel phase, scatter per axis [mpix]{few}")
-    return {f"{name}-vectors": vectors, f"{name}-phases": phases}
-
-
-def _short(row: pd.Series, rms: str) -> str:
-    """Title of an exposure's panel: observation, activity and number where the name tells, and its scatter."""
-    jwst = re.fullmatch(r"jw\d{5}(\d{3})\d{3}_(\d{5})_(\d{5})_.*", row["exposure"])
-    name = f"{jwst[1]}-{jwst[2]}-{jwst[3][-3:]}" if jwst else row["exposure"]
-    return f"{name} {row['detector']}: {rms}"
-
-
-def _references(store: Store, field: str, key: FrameKey) -> Iterator[tuple[str, pd.DataFrame]]:
-    """MATCHES of each reference catalog with one frame."""
-    frame = re.escape(f"{key.instrument}_{key.filter}_{key.epoch_name}")
-    pattern = re.compile(rf"(.+)-{frame}_-?\d+_-?\d+\.parquet")
-    parts: dict[str, list[pd.DataFrame]] = {}
-    for path in store.list(field_path("matches", field), ".parquet"):
-        if found := pattern.fullmatch(path.rsplit("/", 1)[1]):
-            parts.setdefault(found[1], []).append(_read(store, path, MATCHES, _REFERENCE))
-    for reference in sorted(parts):
-        yield reference, pd.concat(parts[reference], ignore_index=True)
-
-
-def _read(store: Store, path: str, table: Table, columns: Sequence[str]) -> pd.DataFrame:
+def read(store: Store, path: str, table: Table, columns: Sequence[str]) -> pd.DataFrame:
+    """Columns of one file of a table."""
     with store.open(path) as file:
         return read_table(file, table, columns)
 
 
-def _commit(store: Store, folder: str, name: str, figures: Mapping[str, Figure], numbers: Mapping[str, Any]) -> None:
+def commit(store: Store, folder: str, name: str, figures: Mapping[str, Figure], numbers: Mapping[str, Any]) -> None:
     """Write pictures, and last the record that tells of them."""
     for picture, figure in figures.items():
         data = png(figure)

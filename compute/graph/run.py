@@ -11,10 +11,12 @@ from compute.graph import pipeline
 from compute.graph.apply import Progress
 from compute.graph.calibrate import calibrate
 from compute.graph.frame import frame
+from compute.graph.geometry import geometry
 from compute.graph.match import match
 from compute.graph.pipeline import Report
 from compute.graph.report import report as write_report
-from compute.recipe import Recipe, expand
+from compute.recipe import CalibrateSection, MeasureSection, Recipe, expand
+from compute.settings import GeometrySettings, ReferenceSettings
 
 
 @contextmanager
@@ -34,6 +36,47 @@ def changing(url: str) -> Iterator[Catalog]:
         yield catalog
 
 
+def calibrated(
+    catalog: Catalog,
+    client: Client,
+    section: CalibrateSection,
+    geometry_settings: GeometrySettings,
+    measuring: MeasureSection,
+    reference: ReferenceSettings | None,
+    *,
+    threads: int = 1,
+    fresh: bool = False,
+    progress: Progress | None = None,
+) -> list[Report]:
+    """Library ePSFs, measurements with them, and distortions from these: as much of it as `section` asks for.
+
+    Without a word on the distortion it is solved where there is a reference.
+    """
+    options: dict[str, Any] = {"fresh": fresh, "progress": progress}
+    reports = []
+    if section.epsf == "build":
+        reports.append(calibrate(catalog, client, section.settings, threads=threads, **options))
+    wanted = section.distortion or ("solve" if reference is not None else "none")
+    if wanted in ("solve", "self"):
+        reports.append(
+            pipeline.measure(
+                catalog, client, measuring.settings, epsf=measuring.epsf, distortion=measuring.distortion,
+                threads=threads, **options,
+            )
+        )  # fmt: skip
+        known = reference if wanted == "solve" else None
+        reports.append(geometry(catalog, client, geometry_settings, known, **options))
+    return reports
+
+
+def measured_with(catalog: Catalog, section: CalibrateSection) -> MeasureSection:
+    """How most of a catalog was measured last, or else the defaults, with the libraries that `section` gives."""
+    entries = catalog.manifest.provenance.get("measure", {}).values()
+    last: dict[str, Any] = max(entries, key=lambda entry: entry["rows"], default={"settings": {}, "epsf": ()})
+    required = tuple(one["path"] for one in last["epsf"] if isinstance(one, dict) and one["required"])
+    return MeasureSection(**({**last["settings"], "epsf": required} | section.libraries))
+
+
 def run(recipe: Recipe, client: Client, *, fresh: bool = False, progress: Progress | None = None) -> list[Report]:
     """Run a recipe's stages in order; each computes only what is missing unless `fresh`."""
     files = expand(recipe.exposures.files) if recipe.exposures else []
@@ -45,7 +88,10 @@ def run(recipe: Recipe, client: Client, *, fresh: bool = False, progress: Progre
                 replace = recipe.exposures is not None and recipe.exposures.replace
                 report = pipeline.ingest(catalog, client, files, replace=replace, **options)
             elif stage == "calibrate":
-                report = calibrate(catalog, client, recipe.calibrate, **options)
+                *before, report = calibrated(
+                    catalog, client, recipe.calibrate, recipe.geometry, recipe.measure, recipe.reference, **options
+                )
+                reports += before
             elif stage == "measure":
                 epsf, distortion = recipe.measure.epsf, recipe.measure.distortion
                 report = pipeline.measure(

@@ -1,5 +1,6 @@
 """The chain of one frame on arrays: sky, find, fit, draw, and round again."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -154,9 +155,13 @@ def fit_rounds(
     max_iterations: int,
     annulus: tuple[float, float],
     threads: int = 1,
+    seen: Callable[[NDArray, NDArray, NDArray], Frame] | None = None,
 ) -> Fits:
     """Fit every source `rounds` times; from the second round on each star sees its neighbours, and its sky every star,
     taken away. Positions of stars whose fit fails stay where they were found. The result does not depend on `threads`.
+
+    `seen` gives the frame that is fitted from the second round on, from the x, y, flux of the round before; saturated
+    stars have no flux there.
     """
     x, y, core = sources.x.copy(), sources.y.copy(), sources.n_saturated > 0
     n = x.size
@@ -164,7 +169,9 @@ def fit_rounds(
     rows = np.full((n, len(columns.COLUMNS)), np.nan)
     drawn = np.zeros_like(frame.image)
     wide = min(_CORE_HALF, model.radius - 3)
-    for _ in range(rounds):
+    for turn in range(rounds):
+        if seen is not None and turn > 0:
+            frame = seen(x, y, np.where(core, 0.0, flux))
         for chosen, width, ring, edge in ((~core, half, annulus, taper), (core, wide, _CORE_SKY, (0.0, 0.0))):
             k = np.flatnonzero(chosen)
             here, level, out = (x[k], y[k], flux[k]), np.empty((2, k.size)), np.empty((k.size, rows.shape[1]))

@@ -4,6 +4,8 @@ Every pixel near a star samples the ePSF at one offset. Residuals of the samplin
 averaged about each grid point, the points are smoothed, and the table is centred and scaled by its conventions.
 """
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import convolve, shift
@@ -15,6 +17,7 @@ _CLIP = 2.5  # sigmas, A&K 2000 section 4.2.1
 _SCATTER = 0.02  # fractional error given to every sampling, so that a few bright stars do not decide alone
 
 
+@cache
 def smoothing_kernel(size: int, degree: int) -> NDArray[np.float64]:
     """(size, size) weights whose sum with the neighbours' values is the least-squares polynomial at the middle.
 
@@ -22,7 +25,9 @@ def smoothing_kernel(size: int, degree: int) -> NDArray[np.float64]:
     """
     j, i = np.mgrid[:size, :size].reshape(2, -1) - size // 2
     terms = np.stack([i**a * j**b for a in range(degree + 1) for b in range(degree + 1 - a)], axis=1)
-    return np.linalg.pinv(terms.astype(float))[0].reshape(size, size)
+    kernel = np.linalg.pinv(terms.astype(float))[0].reshape(size, size)
+    kernel.setflags(write=False)  # for it is shared
+    return kernel
 
 
 @jit

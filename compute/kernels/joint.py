@@ -3,6 +3,7 @@
 Averaging residuals at fixed positions (Anderson & King 2000, section 4.2) lets a wrong ePSF and wrong positions agree
 with each other, and only dithers pull them apart, slowly. Here both move at once: least squares for the coefficients of
 the ePSF and for three numbers per star, of which the latter are eliminated exactly (a Schur complement, never formed).
+The ePSF alone, at fixed positions and fluxes, is the same least squares without these columns.
 """
 
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from compute.kernels.descent import bend, conjugate_gradients
 from compute.kernels.elimination import columns, loosen, project, solve_stars, star_matrices, weigh
 from compute.kernels.spline import taps as taps_of
 from compute.kernels.stamps import Stamps, gather_stamps, sample_stamps, shine_stamps
@@ -50,7 +52,8 @@ class Links(NamedTuple):
 class Update(NamedTuple):
     """What one joint step changes: the ePSF's coefficients, and of each star x, y on the frame and flux (S, 3).
 
-    `residual` is the root of the remaining gradient over that at the beginning, after `steps` of conjugate gradients.
+    Without links there are no stars. `residual` is the root of the remaining gradient over that at the beginning, after
+    `steps` of conjugate gradients.
     """
 
     coef: NDArray[np.float64]
@@ -62,7 +65,7 @@ class Update(NamedTuple):
 def solve(
     table: Table,
     stamps: Stamps,
-    links: Links,
+    links: Links | None,
     stiffness: NDArray,
     *,
     radius: float,
@@ -71,42 +74,45 @@ def solve(
     share: NDArray | None = None,
     threads: int = 1,
 ) -> Update:
-    """One Gauss-Newton step for ePSF and stars together.
+    """One Gauss-Newton step for ePSF and stars together, or for the ePSF alone.
 
     Parameters
     ----------
+    links
+        None: positions and fluxes of all stamps are taken as they are, and only the ePSF is solved for.
     stiffness
         (n, n) weight of squared second differences of neighbouring coefficients, in units of the curvature that stars
         give a coefficient of the core.
     radius
         The sum of each fiducial's coefficients within it [pix] stays as it is: fluxes are defined by it, and stiffness
-        would otherwise shrink the ePSF and let all fluxes grow.
+        would otherwise shrink the ePSF and let all fluxes grow. Without links fluxes stay, and nothing is held.
     tolerance, steps
         Conjugate gradients end when the gradient has fallen by this factor, or after as many steps.
     share
         (n_fiducials, n_zones): then only changes are looked for that are mixes of one table per zone, of which each
         fiducial has these shares; it is they that are smooth, not the ePSF.
     """
-    parts = _parts(links.start)
-    system = [_Part(table, stamps, links, *part) for part in parts]
+    system: list[_Part]
+    if links is None:
+        system = [_Part(table, stamps, *part) for part in _parts(np.arange(stamps.x.size + 1))]
+    else:
+        system = [_Linked(table, stamps, *part, links) for part in _parts(links.start)]
     each(lambda k: system[k].prepare(), len(system), threads)
     mix = _Mix(table.coef.shape, share)
     curvature = mix.reduced(_add([part.curvature for part in system]), power=2)
     core = np.median(curvature[curvature > 0.3 * curvature.max()]) if curvature.max() > 0 else 1.0
     spring = core * stiffness
-    held = _inside(table.coef.shape[-1], radius * table.oversampling)
+    held = None if links is None else _inside(table.coef.shape[-1], radius * table.oversampling)
 
     def multiply(v: NDArray) -> NDArray:
         whole = mix.expanded(v)
         product = _add(each(lambda k: system[k].multiply(whole), len(system), threads))
-        return _hold(mix.reduced(product) + _bend(v, spring), held)
+        return _hold(mix.reduced(product) + bend(v, spring), held)
 
     scale = 1.0 / (curvature + 20.0 * spring + 1e-12 * core)
     gradient = mix.reduced(_add([part.gradient for part in system]))
-    gradient = _hold(gradient if share is not None else gradient - _bend(table.coef, spring), held)
-    found, residual, taken = _conjugate_gradients(
-        multiply, gradient, lambda r: _hold(scale * r, held), tolerance, steps
-    )
+    gradient = _hold(gradient if share is not None else gradient - bend(table.coef, spring), held)
+    found, residual, taken = conjugate_gradients(multiply, gradient, lambda r: _hold(scale * r, held), tolerance, steps)
     change = mix.expanded(found)
     star = np.concatenate(each(lambda k: system[k].stars(change), len(system), threads))
     return Update(change, star, residual, taken)
@@ -133,18 +139,20 @@ class _Mix:
 
 
 class _Part:
-    """The stamps of some stars: their share of the normal equations with these stars eliminated."""
+    """Some of the stamps, held where they are: their share of the normal equations."""
 
-    def __init__(self, table: Table, stamps: Stamps, links: Links, first: int, last: int):
-        self.table, self.start = table, links.start[first : last + 1] - links.start[first]
-        rows = slice(links.start[first], links.start[last])
+    def __init__(self, table: Table, stamps: Stamps, first: int, last: int):
+        rows = slice(first, last)
+        self.table = table
         self.stamps = stamps._replace(**{name: getattr(stamps, name)[rows] for name in stamps._fields})
-        self.slope, self.gain, self.slack = links.slope[rows], links.gain[rows], links.slack
         self.value = np.empty(self.stamps.light.shape)
 
-    def _sample(self, coef: NDArray, psi: NDArray, gx: NDArray, gy: NDArray) -> None:
-        s, t = self.stamps, self.table
-        sample_stamps(coef, t.fx, t.fy, t.oversampling, t.taps, s.x, s.y, s.at_x, s.at_y, psi, gx, gy)
+    def _sample(self) -> tuple[NDArray, NDArray, NDArray]:
+        """The ePSF and its derivatives on the stamps."""
+        s, t, shape = self.stamps, self.table, self.stamps.light.shape
+        psi, gx, gy = np.empty(shape), np.empty(shape), np.empty(shape)
+        sample_stamps(t.coef, t.fx, t.fy, t.oversampling, t.taps, s.x, s.y, s.at_x, s.at_y, psi, gx, gy)
+        return psi, gx, gy
 
     def _gather(self, value: NDArray) -> NDArray:
         s, t, out = self.stamps, self.table, np.zeros_like(self.table.coef)
@@ -152,10 +160,44 @@ class _Part:
         return out
 
     def prepare(self) -> None:
-        """Columns of the stars, their inverse matrices, the gradient and the diagonal."""
+        """What the stars' own numbers are to explain, the gradient and the diagonal."""
+        psi, gx, gy = self._sample()
+        self._eliminate(psi, gx, gy)
+        self.missing = self.stamps.light - self.stamps.flux[:, None, None] * psi
+        self.gradient = self._gather(self._projected(self.missing.copy()))
+        self.curvature = _diagonal(self._gather, self.stamps)
+
+    def _eliminate(self, psi: NDArray, gx: NDArray, gy: NDArray) -> None:
+        """Nothing, for stars have no numbers of their own here."""
+
+    def _projected(self, value: NDArray) -> NDArray:
+        """Weighted pixels `value` without what stars alone can explain, times flux; in place."""
+        value *= self.stamps.weight
+        value *= self.stamps.flux[:, None, None]
+        return value
+
+    def multiply(self, v: NDArray) -> NDArray:
+        """Normal matrix of these stamps times a change of coefficients."""
+        _forward(v, self, self.value)
+        return self._gather(self._projected(self.value))
+
+    def stars(self, change: NDArray) -> NDArray:
+        """What the stars change when the coefficients do."""
+        return np.empty((0, 3))
+
+
+class _Linked(_Part):
+    """The stamps of some stars: their share of the normal equations with these stars eliminated."""
+
+    def __init__(self, table: Table, stamps: Stamps, first: int, last: int, links: Links):
+        self.start = links.start[first : last + 1] - links.start[first]
+        rows = slice(links.start[first], links.start[last])
+        self.slope, self.gain, self.slack = links.slope[rows], links.gain[rows], links.slack
+        super().__init__(table, stamps, rows.start, rows.stop)
+
+    def _eliminate(self, psi: NDArray, gx: NDArray, gy: NDArray) -> None:
+        """Columns of the stars and their inverse matrices."""
         s, shape = self.stamps, self.stamps.light.shape
-        psi, gx, gy = np.empty(shape), np.empty(shape), np.empty(shape)
-        self._sample(self.table.coef, psi, gx, gy)
         self.own, self.columns = np.empty((2, *shape), np.float32), np.empty((3, *shape), np.float32)
         columns(psi, gx, gy, s.flux, self.slope, self.gain, self.own, self.columns)
         self.loose, self.inverse = np.empty((s.x.size, 2, 2)), np.empty((self.start.size - 1, 3, 3))
@@ -165,21 +207,12 @@ class _Part:
         for column, seen in zip(self.columns, self.seen, strict=True):
             weigh(column, self.own, s.weight, self.loose, seen)
         star_matrices(self.start, self.columns, self.seen, self.inverse)
-        self.missing = s.light - s.flux[:, None, None] * psi
-        self.gradient = self._gather(self._projected(self.missing.copy()))
-        self.curvature = _diagonal(self._gather, s)
 
     def _projected(self, value: NDArray) -> NDArray:
-        """Weighted pixels `value` without what stars alone can explain, times flux; in place."""
         project(self.start, self.columns, self.seen, self.inverse, value, np.empty(3))
         weigh(value, self.own, self.stamps.weight, self.loose, value)
         value *= self.stamps.flux[:, None, None]
         return value
-
-    def multiply(self, v: NDArray) -> NDArray:
-        """Normal matrix of these stamps times a change of coefficients."""
-        _forward(v, self, self.value)
-        return self._gather(self._projected(self.value))
 
     def stars(self, change: NDArray) -> NDArray:
         """What the stars change when the coefficients do."""
@@ -216,60 +249,14 @@ def _add(arrays: list[NDArray]) -> NDArray:
     return arrays[0]
 
 
-def _bend(v: NDArray, spring: NDArray) -> NDArray:
-    """Half the gradient of the roughness sum spring (second differences)^2, along both axes."""
-    out = np.zeros_like(v)
-    for axis in (2, 3):
-        a, b, c = _three(v, axis)
-        second = _middle(spring, axis - 2) * (a - 2.0 * b + c)
-        d, e, f = _three(out, axis)
-        d += second
-        e -= 2.0 * second
-        f += second
-    return out
-
-
-def _three(v: NDArray, axis: int) -> tuple[NDArray, NDArray, NDArray]:
-    """Neighbours along an axis: before, here, after."""
-    n = v.shape[axis]
-    return tuple(v[(slice(None),) * axis + (slice(k, n - 2 + k),)] for k in range(3))  # type: ignore[return-value]
-
-
-def _middle(v: NDArray, axis: int) -> NDArray:
-    return v[1:-1] if axis == 0 else v[:, 1:-1]
-
-
 def _inside(n: int, radius: float) -> NDArray[np.float64]:
     """1 for coefficients within `radius` samples of the middle."""
     offset = np.arange(n) - (n - 1) // 2
     return (np.hypot(offset, offset[:, None]) <= radius).astype(np.float64)
 
 
-def _hold(v: NDArray, held: NDArray) -> NDArray:
+def _hold(v: NDArray, held: NDArray | None) -> NDArray:
     """`v` without what changes the sum over `held` of any fiducial."""
+    if held is None:
+        return v
     return v - held * (np.einsum("...vu,vu->...", v, held) / held.sum())[..., None, None]
-
-
-def _dot(a: NDArray, b: NDArray) -> float:
-    """Inner product whose last digits do not depend on the threads of a BLAS."""
-    return float((a * b).sum())
-
-
-def _conjugate_gradients(multiply, b: NDArray, precondition, tolerance: float, steps: int):
-    """Solution of multiply(x) = b, the gradient that is left relative to b's, and the steps taken."""
-    x, r = np.zeros_like(b), b.copy()
-    z = precondition(r)
-    p, rz = z.copy(), _dot(r, z)
-    begin = rz
-    for step in range(steps):
-        if rz <= tolerance**2 * begin or begin == 0.0:
-            return x, float(np.sqrt(rz / begin)) if begin else 0.0, step
-        q = multiply(p)
-        alpha = rz / _dot(p, q)
-        x += alpha * p
-        r -= alpha * q
-        z = precondition(r)
-        rz, old = _dot(r, z), rz
-        p *= rz / old
-        p += z
-    return x, float(np.sqrt(rz / begin)), steps

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from compute.kernels._jit import jit
 from compute.kernels.epsf import pixel_sum
 from compute.kernels.joint import Table
 from compute.kernels.spline import coefficients, evaluate
@@ -35,36 +36,87 @@ def fit_stamps(table: Table, stamps: Stamps, *, half: int = 2, template: float =
     """
     middle = stamps.light.shape[1] // 2
     inner = slice(middle - half, middle + half + 1)
-    light, weight = (values[:, inner, inner].astype(np.float64) for values in (stamps.light, stamps.weight))
-    x, y, flux = stamps.x.copy(), stamps.y.copy(), stamps.flux.copy()
-    shape = light.shape
-    psi, gx, gy = np.empty(shape), np.empty(shape), np.empty(shape)
-    for _ in range(_ROUNDS):
-        where = (x, y, stamps.at_x, stamps.at_y)
-        sample_stamps(table.coef, table.fx, table.fy, table.oversampling, table.taps, *where, psi, gx, gy)
-        model = flux[:, None, None] * psi
-        with np.errstate(divide="ignore"):
-            w = 1.0 / (1.0 / weight + (template * model) ** 2)
-        columns = np.stack([flux[:, None, None] * gx, flux[:, None, None] * gy, psi], axis=1).reshape(x.size, 3, -1)
-        weighted = columns * w.reshape(x.size, 1, -1)
-        normal = weighted @ columns.swapaxes(1, 2)
-        with np.errstate(invalid="ignore"):
-            normal[~(np.linalg.det(normal) > 0)] = np.nan
-        covariance: NDArray[np.float64] = np.linalg.inv(normal).astype(np.float64)
-        off = (light - model).reshape(x.size, -1)
-        step = np.einsum("kab,kb->ka", covariance, np.einsum("kap,kp->ka", weighted, off))
-        moved = np.clip(step[:, :2], -_LONGEST, _LONGEST)
-        x, y, flux = x + moved[:, 0], y + moved[:, 1], flux + step[:, 2]
-        if not (np.nanmax(np.abs(moved), initial=0.0) > _CLOSE):
-            break
-    off = light - model
-    n_free = np.maximum((w > 0).sum((1, 2)) - 3, 1)
-    good = (weight > 0) * 1.0
-    with np.errstate(invalid="ignore", divide="ignore"):
-        qfit = (good * np.abs(off)).sum((1, 2)) / (good * light).sum((1, 2))
-    chi2 = (w * off**2).sum((1, 2)) / n_free
-    var_x, var_y, cov_xy, var_flux = (covariance[:, a, b] for a, b in ((0, 0), (1, 1), (0, 1), (2, 2)))
-    return StampFits(x, y, flux, var_x, var_y, cov_xy, var_flux, chi2, qfit)
+    light, weight = (np.ascontiguousarray(pixels[:, inner, inner]) for pixels in (stamps.light, stamps.weight))
+    out, epsf = np.empty((len(StampFits._fields), stamps.x.size)), (table.coef, table.fx, table.fy)
+    where = stamps.x, stamps.y, stamps.flux, stamps.at_x, stamps.at_y
+    _fit(*epsf, table.oversampling, table.taps, light, weight, *where, template, out)
+    return StampFits(*out)
+
+
+@jit
+def _fit(coef, fx, fy, oversampling, taps, light, weight, x, y, flux, at_x, at_y, template, out):
+    """Fill the columns of `out` with the fields of StampFits."""
+    side = light.shape[1]
+    psi, gx, gy = np.empty((1, side, side)), np.empty((1, side, side)), np.empty((1, side, side))
+    star, h, g = np.empty(3), np.empty((3, 3)), np.empty(3)
+    for s in range(x.size):
+        star[0], star[1], star[2] = x[s], y[s], flux[s]
+        of, good = slice(s, s + 1), True
+        for _ in range(_ROUNDS):
+            sample_stamps(coef, fx, fy, oversampling, taps, star[:1], star[1:2], at_x[of], at_y[of], psi, gx, gy)
+            chi2, off, total, n = _accumulate(light[s], weight[s], psi[0], gx[0], gy[0], star[2], template, h, g)
+            good = chi2 < np.inf and _invert(h)  # not where light is NaN
+            if not good:
+                break
+            farthest = 0.0
+            for a in range(3):
+                step = h[a, 0] * g[0] + h[a, 1] * g[1] + h[a, 2] * g[2]
+                if a < 2:
+                    step = min(max(step, -_LONGEST), _LONGEST)
+                    farthest = max(farthest, abs(step))
+                star[a] += step
+            if farthest <= _CLOSE:
+                break
+        out[:, s] = np.nan
+        if good:
+            out[0, s], out[1, s], out[2, s] = star
+            out[3, s], out[4, s], out[5, s], out[6, s] = h[0, 0], h[1, 1], h[0, 1], h[2, 2]
+            out[7, s], out[8, s] = chi2 / max(n - 3, 1), off / total
+
+
+@jit
+def _accumulate(light, weight, psi, gx, gy, flux, template, h, g):
+    """Normal equations of x, y and flux; chi-square, sum of |light - model|, sum of light, and number of pixels."""
+    h[:] = 0.0
+    g[:] = 0.0
+    chi2 = off = total = 0.0
+    n = 0
+    for j in range(light.shape[0]):
+        for i in range(light.shape[1]):
+            if not weight[j, i] > 0.0:
+                continue
+            model = flux * psi[j, i]
+            w, left = 1.0 / (1.0 / weight[j, i] + (template * model) ** 2), light[j, i] - model
+            a, b, c = flux * gx[j, i], flux * gy[j, i], psi[j, i]
+            h[0, 0] += w * a * a
+            h[0, 1] += w * a * b
+            h[0, 2] += w * a * c
+            h[1, 1] += w * b * b
+            h[1, 2] += w * b * c
+            h[2, 2] += w * c * c
+            g[0] += w * a * left
+            g[1] += w * b * left
+            g[2] += w * c * left
+            chi2 += w * left * left
+            off += abs(left)
+            total += light[j, i]
+            n += 1
+    return chi2, off, total, n
+
+
+@jit
+def _invert(h):
+    """Replace the upper triangle of a symmetric 3x3 matrix by its inverse, all of it; False where it has none."""
+    a, b, c, d, e, f = h[0, 0], h[0, 1], h[0, 2], h[1, 1], h[1, 2], h[2, 2]
+    p, q, r = d * f - e * e, c * e - b * f, b * e - c * d
+    det = a * p + b * q + c * r
+    if not (det > 0.0 and det < np.inf):
+        return False
+    h[0, 0], h[1, 1], h[2, 2] = p / det, (a * f - c * c) / det, (a * d - b * b) / det
+    h[0, 1] = h[1, 0] = q / det
+    h[0, 2] = h[2, 0] = r / det
+    h[1, 2] = h[2, 1] = (b * c - a * e) / det
+    return True
 
 
 def light_centres(stamps: Stamps) -> tuple[NDArray, NDArray, NDArray]:

@@ -73,7 +73,9 @@ def sample_stamps(coef, fx, fy, oversampling, taps, x, y, at_x, at_y, psi, gx, g
         j0 = _aim((-half - y[s]) * oversampling + centre, wy, dy, taps)
         (kx, kx1, tx), (ky, ky1, ty) = _between(at_x[s], fx), _between(at_y[s], fy)
         a, b, c, d = (1.0 - ty) * (1.0 - tx), (1.0 - ty) * tx, ty * (1.0 - tx), ty * tx
+        # Loops over slices, whose indices begin at 0, become vector instructions.
         first, last = max(0, -i0), min(size, n - i0)
+        there, line, other = slice(first + i0, last + i0), row[first:last], across[first:last]
         for j in range(side):
             row[:] = 0.0
             across[:] = 0.0
@@ -81,12 +83,13 @@ def sample_stamps(coef, fx, fy, oversampling, taps, x, y, at_x, at_y, psi, gx, g
                 r = j0 + j * oversampling + k
                 if r < 0 or r >= n:
                     continue
-                p, q = coef[ky, kx, r], coef[ky, kx1, r]
-                e, f = coef[ky1, kx, r], coef[ky1, kx1, r]
-                for i in range(first, last):
-                    value = a * p[i + i0] + b * q[i + i0] + c * e[i + i0] + d * f[i + i0]
-                    row[i] += wy[k] * value
-                    across[i] += dy[k] * value
+                w, slope = wy[k], dy[k]
+                p, q = coef[ky, kx, r, there], coef[ky, kx1, r, there]
+                e, f = coef[ky1, kx, r, there], coef[ky1, kx1, r, there]
+                for i in range(line.size):
+                    value = a * p[i] + b * q[i] + c * e[i] + d * f[i]
+                    line[i] += w * value
+                    other[i] += slope * value
             for i in range(side):
                 value = slope_x = slope_y = 0.0
                 for k in range(t):
@@ -115,20 +118,22 @@ def shine_stamps(coef, fx, fy, oversampling, taps, x, y, at_x, at_y, psi):
         (kx, kx1, tx), (ky, ky1, ty) = _between(at_x[s], fx), _between(at_y[s], fy)
         a, b, c, d = (1.0 - ty) * (1.0 - tx), (1.0 - ty) * tx, ty * (1.0 - tx), ty * tx
         first, last = max(0, -i0), min(size, n - i0)
+        there, line = slice(first + i0, last + i0), row[first:last]
         for j in range(side):
             row[:] = 0.0
             for k in range(t):
                 r = j0 + j * oversampling + k
                 if r < 0 or r >= n:
                     continue
-                p, e = coef[ky, kx, r], coef[ky1, kx, r]
-                q, f = coef[ky, kx1, r], coef[ky1, kx1, r]
+                w = wy[k]
+                p, e = coef[ky, kx, r, there], coef[ky1, kx, r, there]
+                q, f = coef[ky, kx1, r, there], coef[ky1, kx1, r, there]
                 if tx == 0.0 and ty == 0.0:
-                    for i in range(first, last):
-                        row[i] += wy[k] * p[i + i0]
+                    for i in range(line.size):
+                        line[i] += w * p[i]
                 else:
-                    for i in range(first, last):
-                        row[i] += wy[k] * (a * p[i + i0] + b * q[i + i0] + c * e[i + i0] + d * f[i + i0])
+                    for i in range(line.size):
+                        line[i] += w * (a * p[i] + b * q[i] + c * e[i] + d * f[i])
             for i in range(side):
                 value = 0.0
                 for k in range(t):
@@ -155,6 +160,7 @@ def gather_stamps(value, fx, fy, oversampling, taps, x, y, at_x, at_y, out):
         (kx, kx1, tx), (ky, ky1, ty) = _between(at_x[s], fx), _between(at_y[s], fy)
         a, b, c, d = (1.0 - ty) * (1.0 - tx), (1.0 - ty) * tx, ty * (1.0 - tx), ty * tx
         first, last = max(0, -i0), min(size, n - i0)
+        there, line = slice(first + i0, last + i0), row[first:last]
         for j in range(side):
             row[:] = 0.0
             for i in range(side):
@@ -164,14 +170,16 @@ def gather_stamps(value, fx, fy, oversampling, taps, x, y, at_x, at_y, out):
                 r = j0 + j * oversampling + k
                 if r < 0 or r >= n:
                     continue
-                p, q, e, f = out[ky, kx, r], out[ky, kx1, r], out[ky1, kx, r], out[ky1, kx1, r]
+                w = wy[k]
+                p, e = out[ky, kx, r, there], out[ky1, kx, r, there]
+                q, f = out[ky, kx1, r, there], out[ky1, kx1, r, there]
                 if tx == 0.0 and ty == 0.0:
-                    for i in range(first, last):
-                        p[i + i0] += wy[k] * row[i]
+                    for i in range(line.size):
+                        p[i] += w * line[i]
                     continue
-                for i in range(first, last):
-                    light = wy[k] * row[i]
-                    p[i + i0] += a * light
-                    q[i + i0] += b * light
-                    e[i + i0] += c * light
-                    f[i + i0] += d * light
+                for i in range(line.size):
+                    light = w * line[i]
+                    p[i] += a * light
+                    q[i] += b * light
+                    e[i] += c * light
+                    f[i] += d * light

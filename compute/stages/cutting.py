@@ -1,5 +1,6 @@
 """Bright, lonely stars of one exposure, cut out with their neighbours and sky taken away."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -10,9 +11,10 @@ from catalogs.cubes import EpsfCube
 from catalogs.exposure import Exposure
 from compute.kernels import columns
 from compute.kernels.chain import Fits, Frame, Model, Sources, find, find_hidden, fit_rounds, reaches
+from compute.kernels.fatter import FluxTerm, electrons, narrowed, uncharged
 from compute.kernels.stamps import sample_stamps
 from compute.settings import StampSettings
-from compute.stages.frames import frame_of, model_of
+from compute.stages.frames import flux_term_of, frame_of, model_of
 
 __all__ = ["HALF", "Cut", "cut"]
 
@@ -23,7 +25,7 @@ _FULL = columns.HAS_BAD | columns.BAD_CORE | columns.HAS_SATURATED | columns.AT_
 
 class Cut(NamedTuple):
     """Stamps of K stars: pixels less sky and neighbours and 1 / variance (K, m, m); middle pixels [detector pix]; the
-    star from there [pix], flux, sky.
+    star from there [pix], flux; electrons in a unit of flux.
     """
 
     light: NDArray[np.float32]
@@ -33,28 +35,33 @@ class Cut(NamedTuple):
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     flux: NDArray[np.float64]
+    gain: NDArray[np.float64]
 
 
 def cut(exposure: Exposure, cube: EpsfCube, settings: StampSettings) -> Cut:
     """Find all stars with a first ePSF, and cut out those that tell of it, brightest first.
 
     They are at most `stars`, fitted whole, stand above `signal_to_noise`, have no brighter neighbour within `isolation`
-    [pix], and are not near saturated pixels nor within a stamp of the edge.
+    [pix], and are not near saturated pixels nor within a stamp of the edge. Where the ePSF has a flux term, stamps are
+    those of stars without charge.
     """
-    frame, model = frame_of(exposure), model_of(cube, exposure, 5)
+    frame, model, term = frame_of(exposure), model_of(cube, exposure, 5), flux_term_of(cube, 5)
     sources = find(frame, model, 5.0, 2.5, 0.5)
-    fits = _fit(frame, model, sources)
-    sources = find_hidden(frame, model, sources, fits, 5.0, 2.5, 0.5)
-    fits = _fit(frame, model, sources)
+    fits, seen = _fit(frame, model, term, sources)
+    sources = find_hidden(seen, model, sources, fits, 5.0, 2.5, 0.5)
+    fits, seen = _fit(frame, model, term, sources)
     chosen = _choose(frame, fits, sources, settings)
-    return _cut(frame, model, fits, chosen, exposure.header.x_start, exposure.header.y_start)
+    return _cut(seen, model, fits, chosen, exposure.header.x_start, exposure.header.y_start)
 
 
-def _fit(frame: Frame, model: Model, sources: Sources) -> Fits:
-    return fit_rounds(
+def _fit(frame: Frame, model: Model, term: FluxTerm | None, sources: Sources) -> tuple[Fits, Frame]:
+    """Fits of all sources, and the frame without the light that their charge displaces."""
+    seen = None if term is None else partial(narrowed, frame, term)
+    fits = fit_rounds(
         frame, model, sources, rounds=3, half=2, taper=(0.0, 0.0), template_error=0.01, max_iterations=20,
-        annulus=(6.0, 9.0),
+        annulus=(6.0, 9.0), seen=seen,
     )  # fmt: skip
+    return fits, frame if term is None else uncharged(frame, term, sources, fits)
 
 
 def _choose(frame: Frame, fits: Fits, sources: Sources, settings: StampSettings) -> NDArray[np.int64]:
@@ -94,4 +101,7 @@ def _cut(frame: Frame, model: Model, fits: Fits, chosen: NDArray, x_start: int, 
     variance = frame.poisson[j, i] * np.maximum(fits.drawn[j, i] + fits.sky[chosen, None, None], 0) + frame.floor[j, i]
     weight = np.where(frame.mask[j, i] == columns.GOOD, 1.0 / variance, 0.0)
     light = np.where(weight > 0, light, 0.0)
-    return Cut(light.astype(np.float32), weight.astype(np.float32), xp + x_start, yp + y_start, x - xp, y - yp, flux)
+    return Cut(
+        light.astype(np.float32), weight.astype(np.float32), xp + x_start, yp + y_start, x - xp, y - yp, flux,
+        electrons(frame, x, y),
+    )  # fmt: skip

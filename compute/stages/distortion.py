@@ -17,13 +17,13 @@ import fsspec
 import numpy as np
 import pandas as pd
 
-from catalogs.distortion import DistortionCube, LookUpTable, PixelMap, read_distortion
+from catalogs.distortion import DistortionCube, read_distortion
 from catalogs.errors import UnusableError
 from catalogs.exchange.stdgdc import read_stdgdc
 from catalogs.store import Store
 from compute.kernels.distortion import forward, pixel_area
-from compute.kernels.layers import Layer, Polynomial, Table
-from compute.kernels.layers import PixelMap as KernelMap
+from compute.kernels.layers import Layer
+from compute.stages.layered import layers_of
 
 
 class Calibration(NamedTuple):
@@ -119,24 +119,6 @@ def has_own_area(stars: pd.DataFrame) -> bool:
     """Whether the frame of these MEASUREMENTS, not corrected yet, told the areas of its pixels."""
     mag, mag_area = stars["mag"].to_numpy(), stars["mag_area"].to_numpy()
     return not np.array_equal(mag, mag_area, equal_nan=True)
-
-
-def layers_of(cube: DistortionCube) -> tuple[Layer, ...]:
-    """A cube's layers as kernels take them."""
-    return tuple(_kernel_layer(layer) for layer in cube.layers)
-
-
-def _kernel_layer(layer: Any) -> Layer:
-    if isinstance(layer, PixelMap):
-        return KernelMap(_interleaved(layer.values), layer.chips)
-    if isinstance(layer, LookUpTable):
-        return Table(_interleaved(layer.values), layer.x, layer.y)
-    return Polynomial(layer.coefficients, layer.middle[0], layer.middle[1], layer.half)
-
-
-def _interleaved(values: np.ndarray) -> np.ndarray:
-    """Axes of a map side by side, (n_y, n_x, 2): a position then touches half the memory."""
-    return np.ascontiguousarray(np.moveaxis(values, 0, -1))
 
 
 def _open(path: str, options: str) -> DistortionCube:

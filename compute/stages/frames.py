@@ -10,6 +10,8 @@ from catalogs.readers.jwst_geometry import SIZE
 from catalogs.readers.jwst_times import CAMERAS
 from compute.kernels.chain import Frame, Model
 from compute.kernels.columns import BAD, GOOD, SATURATED
+from compute.kernels.fatter import FluxTerm
+from compute.kernels.spline import coefficients
 from compute.kernels.timing import Readout, delay
 
 DAY = 86400.0  # s
@@ -30,6 +32,19 @@ def model_of(cube: EpsfCube, exposure: Exposure, spline_order: int) -> Model:
     spline_order = int(cube.extra.get("spline_order", spline_order))
     x0, y0 = exposure.header.x_start, exposure.header.y_start
     return Model.of(cube.values, cube.fx - x0, cube.fy - y0, cube.oversampling, spline_order)
+
+
+def flux_term_of(cube: EpsfCube, spline_order: int) -> FluxTerm | None:
+    """How the cube's ePSF changes with a star's charge, a spline as of :func:`model_of`; None if it does not."""
+    if cube.flux_term is None or cube.flux_unit is None or not cube.flux_term.any():
+        return None
+    spline_order = int(cube.extra.get("spline_order", spline_order))
+    middle = cube.flux_term.shape[0] // 2
+    # A table that ends where its light does is drawn no farther.
+    reach = min(int(np.abs(np.argwhere(cube.flux_term) - middle).max()) + 2 * cube.oversampling, middle)
+    inner = slice(middle - reach, middle + reach + 1)
+    coef = coefficients(cube.flux_term, spline_order)[inner, inner]
+    return FluxTerm.of(coef, cube.oversampling, spline_order, cube.flux_unit)
 
 
 def star_times(exposure: Exposure, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:

@@ -1,5 +1,6 @@
 """Stage `measure`: one exposure and an ePSF in, rows of MEASUREMENTS out."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -16,11 +17,12 @@ from compute.kernels import columns
 from compute.kernels.chain import Fits, Frame, Model, Sources, find, find_hidden, fit_rounds
 from compute.kernels.classify import shapes, widened
 from compute.kernels.columns import COLUMNS
+from compute.kernels.fatter import FluxTerm, narrowed, uncharged
 from compute.kernels.groups import refit_groups
 from compute.kernels.saturated import refit_saturated
 from compute.kernels.spikes import far_flux, far_light
 from compute.settings import MeasureSettings
-from compute.stages.frames import frame_of, model_of, star_times
+from compute.stages.frames import flux_term_of, frame_of, model_of, star_times
 
 _STATE_FLAGS = (
     (columns.HAS_SATURATED, Flag.SATURATED),
@@ -60,7 +62,8 @@ def measure(exposure: Exposure, cube: EpsfCube, settings: MeasureSettings, threa
     sources = find(frame, model, settings.threshold, settings.isolation, settings.sharpness, threads)
     if sources.x.size == 0:
         raise UnusableError(place, "no stars", f"a peak above {settings.threshold} sigma")
-    sources, fits, far = _searched(frame, model, sources, settings, threads)
+    term = flux_term_of(cube, settings.spline_order)
+    sources, fits, far = _searched(frame, model, term, sources, settings, threads)
     sources, fits = _significant(sources, fits, settings.threshold)
     if sources.x.size == 0:
         raise UnusableError(place, "no stars", f"one fitted above {settings.threshold} sigma")
@@ -87,22 +90,24 @@ def _summary(exposure: Exposure, model: Model, sources: Sources, stars: pd.DataF
 
 
 def _searched(
-    frame: Frame, model: Model, sources: Sources, settings: MeasureSettings, threads: int
+    frame: Frame, model: Model, term: FluxTerm | None, sources: Sources, settings: MeasureSettings, threads: int
 ) -> tuple[Sources, Fits, NDArray[np.float32]]:
     """Fits of all sources after every search, overlapping ones fitted together; and the far light taken away."""
-    whole, fits, far = frame, _fit(frame, model, sources, settings, threads), np.zeros_like(frame.image)
+    whole, far = frame, np.zeros_like(frame.image)
+    fits, seen = _fit(frame, model, term, sources, settings, threads)
     for _ in range(settings.searches - 1):
         n = sources.x.size
         far = far_light(whole, model, fits)
         frame = _without(whole, far) if far.any() else whole
+        seen = frame if term is None else uncharged(frame, term, sources, fits, threads)
         sources = find_hidden(
-            frame, model, sources, fits, settings.threshold, settings.isolation, settings.sharpness, threads
+            seen, model, sources, fits, settings.threshold, settings.isolation, settings.sharpness, threads
         )
         if sources.x.size == n and not far.any():
             break
-        fits = _fit(frame, model, sources, settings, threads)
+        fits, seen = _fit(frame, model, term, sources, settings, threads)
     sources, fits = refit_groups(
-        frame,
+        seen,
         model,
         sources,
         fits,
@@ -114,7 +119,10 @@ def _searched(
     return sources, fits, far
 
 
-def _fit(frame: Frame, model: Model, sources: Sources, settings: MeasureSettings, threads: int) -> Fits:
+def _fit(
+    frame: Frame, model: Model, term: FluxTerm | None, sources: Sources, settings: MeasureSettings, threads: int
+) -> tuple[Fits, Frame]:
+    """Fits of all sources, and the frame without the light that their charge displaces."""
     fits = fit_rounds(
         frame,
         model,
@@ -126,10 +134,13 @@ def _fit(frame: Frame, model: Model, sources: Sources, settings: MeasureSettings
         max_iterations=settings.max_iterations,
         annulus=(settings.sky_inner, settings.sky_outer),
         threads=threads,
+        seen=None if term is None else partial(narrowed, frame, term, threads=threads),
     )
-    return refit_saturated(
-        frame, model, sources, fits, template_error=settings.template_error, max_iterations=settings.max_iterations
+    seen = frame if term is None else uncharged(frame, term, sources, fits, threads)
+    fits = refit_saturated(
+        seen, model, sources, fits, template_error=settings.template_error, max_iterations=settings.max_iterations
     )
+    return fits, seen
 
 
 def _without(frame: Frame, far: NDArray[np.float32]) -> Frame:

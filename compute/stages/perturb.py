@@ -30,7 +30,9 @@ def perturb(exposure: Exposure, cube: EpsfCube, settings: PerturbSettings) -> Ep
     """The ePSF of an exposure, from a library's and the exposure's well measured stars.
 
     Zones are as many as `zones` x `zones`, or fewer, so that each has its `least` stars; with fewer than these over the
-    whole detector the library's own ePSF comes back, and `extra["perturbed"]` says 0.
+    whole detector the library's own ePSF comes back, and `extra["perturbed"]` says 0. Else it says how many zones there
+    are along each axis, `stars` how many were used, `qfit_before` and `qfit_after` their median QFIT with the library's
+    ePSF and with this one, and `zones` the core fraction of both in the middle of each zone [pix].
     """
     stars = cut(exposure, cube, settings)
     zones = min(settings.zones, int(np.sqrt(stars.x.size / settings.least)))
@@ -39,10 +41,10 @@ def perturb(exposure: Exposure, cube: EpsfCube, settings: PerturbSettings) -> Ep
     order = int(cube.extra.get("spline_order", 3))
     table = Table(coefficients(cube.values, order), cube.fx, cube.fy, cube.oversampling, order)
     stamps = _stamps(stars)
-    share, links = _shares(cube, exposure, zones), _links(stars.x.size)
+    share = _shares(cube, exposure, zones)
     stiffness = _stiffness(table, settings.stiffness)
+    first = fits = fit_stamps(table, stamps)
     for _ in range(_ROUNDS):
-        fits = fit_stamps(table, stamps)
         good = np.isfinite(fits.x) & (fits.chi2 < np.nanmedian(fits.chi2) * settings.clip)
         kept = Stamps(
             stamps.light[good], stamps.weight[good], fits.x[good], fits.y[good], fits.flux[good], stamps.at_x[good],
@@ -53,28 +55,55 @@ def perturb(exposure: Exposure, cube: EpsfCube, settings: PerturbSettings) -> Ep
             share=share,
         )  # fmt: skip
         table = conform(table._replace(coef=table.coef + found.coef), cube.normalisation_radius)
-    extra = {**cube.extra, "spline_order": order, "perturbed": zones, "stars": links.start.size - 1}
+        fits = fit_stamps(table, stamps)
     header = exposure.header
-    return dataclasses.replace(
+    made = dataclasses.replace(
         cube, values=samples(table), source=f"{cube.label}, perturbed for {header.exposure}",
-        valid_from=header.mjd_start, valid_to=header.mjd_end, extra=extra,
+        valid_from=header.mjd_start, valid_to=header.mjd_end,
     )  # fmt: skip
+    told = {
+        "spline_order": order, "perturbed": zones, "stars": int(good.sum()),
+        "qfit_before": float(np.nanmedian(first.qfit[good])), "qfit_after": float(np.nanmedian(fits.qfit[good])),
+        "zones": _cores(cube, made, exposure, zones),
+    }  # fmt: skip
+    return dataclasses.replace(made, extra={**cube.extra, **told})
 
 
 def zones_of(low: float, high: float, zones: int, at: NDArray) -> NDArray[np.float64]:
     """Shares (n, zones) of zones along one axis at places (n,): linear between the zones' middles, even beyond."""
-    if zones == 1:
-        return np.ones((at.size, 1))
-    middles = low + (np.arange(zones) + 0.5) * (high - low) / zones
-    return np.array([np.interp(at, middles, unit) for unit in np.eye(zones)]).T
+    return _hats(_middles(low, high, zones), at)
+
+
+def _middles(low: float, high: float, zones: int) -> NDArray[np.float64]:
+    return low + (np.arange(zones) + 0.5) * (high - low) / zones
+
+
+def _hats(places: NDArray, at: NDArray) -> NDArray[np.float64]:
+    """Weights (n, m) of m places in linear interpolation at n."""
+    return np.array([np.interp(at, places, unit) for unit in np.eye(places.size)]).T
+
+
+def _spans(exposure: Exposure) -> tuple[tuple[float, float], tuple[float, float]]:
+    """First and last pixel along x and y."""
+    header = exposure.header
+    return (header.x_start, header.x_start + header.n_x - 1), (header.y_start, header.y_start + header.n_y - 1)
 
 
 def _shares(cube: EpsfCube, exposure: Exposure, zones: int) -> NDArray[np.float64]:
     """What each fiducial takes of each zone, (n_fiducials, zones^2)."""
-    header = exposure.header
-    across = zones_of(header.x_start, header.x_start + header.n_x - 1, zones, cube.fx)
-    up = zones_of(header.y_start, header.y_start + header.n_y - 1, zones, cube.fy)
+    across, up = (zones_of(*span, zones, at) for span, at in zip(_spans(exposure), (cube.fx, cube.fy), strict=True))
     return np.einsum("ja,ib->jiab", up, across).reshape(cube.fy.size * cube.fx.size, zones * zones)
+
+
+def _cores(library: EpsfCube, made: EpsfCube, exposure: Exposure, zones: int) -> list[dict[str, float]]:
+    """Core fractions in the middle of each zone."""
+    xs, ys = (_middles(*span, zones) for span in _spans(exposure))
+    across, up = _hats(library.fx, xs), _hats(library.fy, ys)
+    before, after = (up @ cube.centre_values @ across.T for cube in (library, made))
+    return [
+        {"x": float(xs[i]), "y": float(ys[j]), "core_fraction": float(after[j, i]), "library": float(before[j, i])}
+        for j, i in np.ndindex(zones, zones)
+    ]
 
 
 def _stamps(stars: Cut) -> Stamps:

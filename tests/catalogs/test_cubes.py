@@ -174,3 +174,44 @@ def test_open_cube__no_cube_there(tmp_path):
 
 def test_cube__survives_the_trip_to_a_worker():
     assert same(pickle.loads(pickle.dumps(make_cube())), make_cube())
+
+
+# --- flux term ---
+
+
+def test_flux_term__comes_back_from_a_store(tmp_path):
+    term = np.zeros(make_cube().values.shape[2:])
+    term[1:-1, 1:-1] = -1e-3
+    original = make_cube(flux_term=term, flux_unit=1e5)
+    found = EpsfCube.from_dataset(original.to_dataset())
+    write_epsf(FolderStore(tmp_path), "cubes/a.zarr", original)
+    stored = read_epsf(tmp_path / "cubes/a.zarr")
+    for one in (found, stored):
+        np.testing.assert_array_equal(one.flux_term, term)
+        assert one.flux_unit == 1e5
+        assert not one.flux_term.flags.writeable
+
+
+def test_flux_term__a_cube_without_one_has_no_trace_of_it():
+    dataset = make_cube().to_dataset()
+    assert "flux_term" not in dataset
+    assert "flux_unit" not in dataset.attrs
+    assert EpsfCube.from_dataset(dataset).flux_term is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"flux_term": 0.0}, "flux_unit: found None, expected a positive charge"),
+        ({"flux_unit": 1e5}, "flux_unit: found 100000.0, expected a positive charge .* none without"),
+        ({"flux_term": 0.0, "flux_unit": -1.0}, "flux_unit: found -1.0"),
+        ({"flux_term": np.nan, "flux_unit": 1.0}, "flux_term: found"),
+        ({"flux_term": np.zeros((3, 3)), "flux_unit": 1.0}, r"flux_term: found shape \(3, 3\), expected finite values"),
+    ],
+)
+def test_flux_term__that_cannot_be_one_is_refused(changes, message):
+    term = changes.get("flux_term")
+    if term is not None and np.ndim(term) == 0:
+        changes = changes | {"flux_term": np.full(make_cube().values.shape[2:], term)}
+    with pytest.raises(UnusableError, match=message):
+        make_cube(**changes)

@@ -287,6 +287,21 @@ def test_write__unused_slots_big_endian_and_the_same_bytes_each_time(tmp_path):
     assert "DATE" not in header
 
 
+def test_write__a_flux_term_is_left_out_and_told(tmp_path):
+    plain = cube_of(planes(1, 1), [10.0], [20.0])
+    told = cube_of(planes(1, 1), [10.0], [20.0], flux_term=np.ones(plain.values.shape[2:]), flux_unit=1e5)
+    headers = []
+    for name, cube in (("plain.fits", plain), ("told.fits", told)):
+        write_stdpsf(cube, tmp_path / name)
+        with fits.open(tmp_path / name) as hdus:
+            headers.append(str(hdus[0].header["COMMENT"]))
+    assert "STAR OF NO CHARGE" in headers[1]
+    assert "CHARGE" not in headers[0]
+    np.testing.assert_array_equal(
+        read_stdpsf(str(tmp_path / "told.fits")).values, read_stdpsf(str(tmp_path / "plain.fits")).values
+    )
+
+
 @pytest.mark.parametrize(("oversampling", "radius"), [(4, 10.0), (4, 15.0), (5, 12.4), (3, 13.0), (8, 12.5)])
 def test_write__other_samplings_are_resampled(tmp_path, oversampling, radius):
     star = psf(oversampling, radius, x=0.1)

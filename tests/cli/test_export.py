@@ -1,5 +1,6 @@
 """``piazzi export``: files that other programs open."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ from astropy.table import Table
 from catalogs import open_catalog
 from catalogs.cubes import read_epsf
 from catalogs.distortion import write_distortion
+from catalogs.exchange.siaf import evaluate, read_siaf
 from catalogs.exchange.stdgdc import read_stdgdc
 from catalogs.exchange.stdpsf import read_stdpsf
+from catalogs.readers.scales import nominal_scale
 from catalogs.store import Store
 from compute.graph import pipeline
 from compute.graph.run import writing
@@ -147,7 +150,22 @@ def test_stdgdc__a_file_for_each_calibration_that_is_needed(piazzi, measured, tm
     assert sorted(path.name for path in written) == [f"STDGDC_NIRISS_F090W_{year}.fits" for year in (2021, 2023)]
 
 
-def test_stdgdc__there_is_none(piazzi, catalog, tmp_path):
-    ended = piazzi("export", catalog.store.root, tmp_path / "out", "--format", "stdgdc")
+def test_siaf__polynomials_are_tables_of_ideal_coordinates(piazzi, measured, tmp_path):
+    cube = make_cube(size=64, strength=0.3)
+    write_distortion(Store(measured), "cubes/distortion/NIRISS_NIS_F090W/2022.zarr", cube)
+    (written,) = exported(piazzi("export", measured, tmp_path / "out", "--format", "siaf"))
+    assert written == tmp_path / "out" / "SIAF_NIRISS_NIS_F090W_2022.csv"
+    there, _ = read_siaf(written)
+    smooth = replace(cube, layers=cube.layers[:1])
+    dx, dy = np.random.default_rng(1).uniform(-30, 30, (2, 50))
+    ideal = evaluate(there, dx, dy) / 0.001
+    corrected = smooth.forward(dx + 31.5, dy + 31.5) - smooth.forward(31.5, 31.5)[:, None]
+    # The same but for a rotation; the scale is nominal [mas/pix].
+    np.testing.assert_allclose(np.hypot(*ideal), nominal_scale("NIS") * np.hypot(*corrected), rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["stdgdc", "siaf"])
+def test_distortions__there_is_none(piazzi, catalog, tmp_path, kind):
+    ended = piazzi("export", catalog.store.root, tmp_path / "out", "--format", kind)
     assert ended.code == 2
     assert "found no distortion cube for these exposures" in ended.err

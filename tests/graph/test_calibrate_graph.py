@@ -123,6 +123,20 @@ def test_cameras__one_is_built_and_the_other_told_with_numbers(calibrated):
     assert [one["pass"] for one in told[GOOD]["passes"]] == [1, 2, 3]
 
 
+def test_beside__tables_tell_how_the_cube_came_about(calibrated):
+    catalog = open_catalog(calibrated[0])
+    (told,) = catalog.manifest.provenance["calibrate"].values()
+    beside = str(calibrated[0] / GOOD).removesuffix(".zarr")
+    judged, samplings = (pd.read_parquet(f"{beside}-{name}.parquet") for name in ("judged", "samplings"))
+    rows = judged[(judged["pass"] == 3) & ~judged["reserved"]]
+    assert told["passes"][-1]["qfit"] == rows["qfit"].median()
+    assert set(samplings["axis"]) == {"x", "y"}
+    assert not Path(f"{beside}-control.parquet").exists()
+    # Whoever looks for cubes finds the cube alone.
+    assert [Path(library.path).name for library in own_libraries(catalog.store)] == [Path(GOOD).name]
+    assert catalog.epsf("NIRISS", "NIS", "F090W").sizes["u"] == 101
+
+
 def test_again__only_what_could_not_be_built_is_tried(built, client, calls):
     before = cubes(built)
     report = calibrate(built, client)

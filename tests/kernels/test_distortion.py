@@ -11,7 +11,7 @@ from compute.kernels.distortion import forward, inverse, jacobian, pixel_area, w
 from compute.kernels.layers import PixelMap, Polynomial, Table
 from compute.kernels.simulate.distortion import Distortion, area_map
 from compute.kernels.simulate.distortion import forward as true_forward
-from compute.stages.distortion import layers_of
+from compute.stages.layered import layers_of
 from tests.distortions import SIZE, make_cube
 from tests.strategies import steady
 

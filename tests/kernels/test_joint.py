@@ -122,6 +122,35 @@ def test_solve__is_the_least_squares_solution_of_all_unknowns_at_once():
     assert abs(found.coef.ravel()[held].sum()) < 1e-12
 
 
+def test_solve__without_links_is_the_least_squares_solution_for_the_epsf_alone():
+    rng = np.random.default_rng(7)
+    n, side, k = 25, 5, 40
+    table = Table(coefficients(gaussian_table(0.7, 4, n)[None, None], 3), MIDDLE, MIDDLE, 4, 3)
+    x, y, flux = *rng.uniform(-0.4, 0.4, (2, k)), rng.uniform(5e3, 2e4, k)
+    psi, _, _ = sampled(table.coef, MIDDLE, MIDDLE, 4, 3, x, y, 0 * x, 0 * x, side)
+    light = 1.1 * flux[:, None, None] * psi + rng.normal(0, 30, psi.shape)  # brighter: no sum is held
+    stamps = Stamps(light.astype(np.float32), np.full(psi.shape, 1 / 900, np.float32), x, y, flux, 0 * x, 0 * x)
+    found = solve(table, stamps, None, np.full((n, n), 1e-3), radius=3.0, tolerance=1e-9, steps=2000)
+
+    design = np.zeros((psi.size, n * n))
+    for c in range(n * n):
+        unit = np.zeros((1, 1, n, n))
+        unit.flat[c] = 1.0
+        design[:, c] = (flux[:, None, None] * sampled(unit, MIDDLE, MIDDLE, 4, 3, x, y, 0 * x, 0 * x, side)[0]).ravel()
+    curvature = np.zeros((1, 1, n, n))
+    per_pixel = np.tile(flux[:, None, None] ** 2 / 900, (1, side, side))
+    gather_stamps(per_pixel, MIDDLE, MIDDLE, 4, taps(3), x, y, 0 * x, 0 * x, curvature)
+    curvature *= 0.2
+    spring = 1e-3 * np.median(curvature[curvature > 0.3 * curvature.max()])
+    bend = np.diff(np.eye(n), 2, axis=0)
+    rough = spring * (np.kron(np.eye(n), bend.T @ bend) + np.kron(bend.T @ bend, np.eye(n)))
+    right = design.T @ (stamps.light - flux[:, None, None] * psi).ravel() / 900 - rough @ table.coef.ravel()
+    dense = np.linalg.lstsq(design.T @ design / 900 + rough, right, rcond=None)[0]
+    assert found.star.shape == (0, 3)
+    seen = curvature.ravel() > 0.01 * curvature.max()  # others are only held by their neighbours, loosely
+    np.testing.assert_allclose(found.coef.ravel()[seen], dense[seen], atol=1e-4 * np.abs(dense[seen]).max())
+
+
 @pytest.fixture(scope="module")
 def dithered_stars():
     """Nine dithered images of 200 bright stars of a narrow ePSF, and where they are."""

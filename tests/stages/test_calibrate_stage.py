@@ -10,6 +10,8 @@ from compute.kernels.stampfit import fit_stamps
 from compute.kernels.stamps import Stamps
 from compute.settings import CalibrateSettings, EpsfSettings, FrameSettings
 from compute.stages.calibrate.build import build
+from compute.stages.calibrate.judged import numbers
+from compute.stages.calibrate.stars import pool_of
 from compute.stages.cutting import HALF, cut
 from compute.stages.epsf import epsf
 from compute.stages.frame.groups import lay_plane
@@ -19,6 +21,7 @@ from tests.stages.synthetic import X_START, Y_START, cube, exposure, noisy
 
 SETTINGS = CalibrateSettings(grid=1, transform="poly2", steps=20)
 QUICK = SETTINGS.model_copy(update={"least": 50, "transform": "affine", "half": 4, "passes": 3, "steps": 10})
+RESERVED = QUICK.model_copy(update={"reserve": 0.3})
 MIDDLE = np.array([500.0])
 
 
@@ -43,6 +46,13 @@ def few():
     scene = dithered(n=4, size=110, stars=130, step=3.0)
     cuts = [cut(taken(scene, k), cube(EPSF), QUICK) for k in range(4)]
     return scene, cuts, solve(scene, cuts, QUICK)
+
+
+@pytest.fixture(scope="module")
+def watched(few):
+    """The same built with more stars kept out, and a control beside it."""
+    scene, cuts, _ = few
+    return solve(scene, cuts, RESERVED.model_copy(update={"control": True}))
 
 
 def crowd(*stars, size=100):
@@ -141,7 +151,9 @@ def test_build__passes_tell_how_it_settles(field):
     assert list(passes["pass"]) == list(range(1, len(passes) + 1))
     assert len(passes) < SETTINGS.passes
     # The first step must come near: no core is taken for an outlier because the first ePSF is too wide.
-    assert (passes["scatter"].iloc[1:] < 0.5 * passes["scatter"].iloc[0]).all()
+    judged = field[3].judged
+    start = numbers(judged[judged["pass"] == 0])
+    assert (passes["scatter"] < 0.5 * start["scatter"]).all()
     assert passes["scatter"].iloc[-1] < 0.004  # [pix], the noise of the stars
     change = passes["change"].to_numpy()
     assert (change[1:3] < 0.3 * change[:2]).all()
@@ -188,13 +200,108 @@ def test_build__a_grid_of_fiducials(few):
     assert made.n_samples.min() > 20
 
 
+def test_passes__say_what_judged_rows_do(few):
+    _, _, built = few
+    passes, judged = built.passes, built.judged
+    assert sorted(set(judged["pass"])) == [0, *passes["pass"]]
+    for told in passes.to_dict("records"):
+        rows = judged[judged["pass"] == told["pass"]]
+        off = np.concatenate([rows["dx"][~rows["reserved"]], rows["dy"][~rows["reserved"]]])
+        assert told["scatter"] == 1.4826 * np.median(np.abs(off))
+        assert told["reserved"] == rows["reserved"].sum()
+    before, after = (numbers(judged[judged["pass"] == k]) for k in (0, 3))
+    assert before["phase_x"] > 0.02  # light centres of undersampled stars [pix]
+    assert after["phase_x"] < 0.1 * before["phase_x"]
+    assert np.isnan(after["phase_worst"])  # too few stars for parts of the field
+    rows = judged[judged["pass"] == 3]
+    images = rows.groupby("star")
+    assert (images["exposure"].nunique() == images.size()).all()
+    assert (images["reserved"].nunique() == 1).all()
+
+
+def test_samplings__lie_on_the_model_within_their_errors(few):
+    found = few[2].samplings
+    assert set(found["axis"]) == {"x", "y"}
+    near = found[found["offset"].abs() < 4]
+    pull = (near["value"] - near["model"]) / near["error"]
+    assert 0.7 < 1.4826 * pull.abs().median() < 1.5  # positions and fluxes have errors of their own
+    core = found[found["offset"].abs() < 0.1]
+    assert core["model"].median() == pytest.approx(EPSF(0.0, 0.0), rel=0.05)
+
+
+# --- stars kept out, and stars too many ---
+
+
+def test_reserved__their_pixels_are_never_in_the_epsf(few, watched):
+    """Beyond the middle 5x5 pixels, from which positions and fluxes come, anything may stand there."""
+    scene, cuts, _ = few
+    kept = watched.judged[(watched.judged["pass"] == 0) & watched.judged["reserved"]]
+    assert 20 < len(kept) < 200
+    spoilt, outer = [], np.ones((2 * HALF + 1,) * 2, bool)
+    outer[HALF - 2 : HALF + 3, HALF - 2 : HALF + 3] = False
+    for k, one in enumerate(cuts):
+        mine, light = kept[kept["exposure"] == k], one.light.copy()
+        gap = np.hypot(one.x_pixel[:, None] - mine["x"].to_numpy(), one.y_pixel[:, None] - mine["y"].to_numpy())
+        light[gap.min(1) < 1.5] *= np.where(outer, 7, 1)
+        spoilt.append(one._replace(light=light))
+    found = solve(scene, spoilt, RESERVED)
+    assert found.cube.values.tobytes() == watched.cube.values.tobytes()
+    assert found.control is None
+
+
+def test_reserved__judge_as_well_as_the_used(watched):
+    last = watched.passes.iloc[-1]
+    assert last["reserved"] > 20
+    assert last["scatter_reserved"] < 1.6 * last["scatter"]
+    assert last["qfit_reserved"] < 1.6 * last["qfit"]
+
+
+def test_most__the_brightest_of_every_region_evenly_over_exposures(few):
+    scene, cuts, _ = few
+    settings = QUICK.model_copy(update={"grid": 2, "most": 40})
+    pool = pool_of(iter(cuts), rows_of(scene), settings)
+    left, below = pool.x_pixel < X_START + 54.5, pool.y_pixel < Y_START + 54.5
+    counts = np.bincount(pool.exposure * 4 + 2 * left + below)
+    assert (counts == 10).all()
+    for k, one in enumerate(cuts):
+        region = 2 * (one.x_pixel < X_START + 54.5) + (one.y_pixel < Y_START + 54.5)
+        bright = np.concatenate([-np.sort(-one.flux[region == r])[:10] for r in range(4)])
+        kept = np.isin(one.flux, bright)
+        np.testing.assert_array_equal(one.light[kept], pool.light[pool.exposure == k])
+
+
+# --- solvers ---
+
+
+@pytest.mark.parametrize("solver", ["direct", "averaging"])
+def test_solver__the_others_come_near_the_truth_too(few, solver):
+    scene, cuts, _ = few
+    built = solve(scene, cuts, QUICK.model_copy(update={"solver": solver, "passes": 4}))
+    true = EPSF.table(4)
+    error = np.abs(built.cube.values[0, 0] - true).max() / true.max()
+    assert error < 0.02  # 350 images
+    start = numbers(built.judged[built.judged["pass"] == 0])
+    assert built.passes["phase_x"].iloc[-1] < 0.15 * start["phase_x"]
+
+
+def test_control__own_positions_keep_the_bias_that_averages_take_away(watched):
+    assert list(watched.control.columns) == list(watched.judged.columns)
+    amplitude = [
+        [numbers(rows)["phase_x"] for _, rows in table.groupby("pass")] for table in (watched.control, watched.judged)
+    ]
+    assert amplitude[0][2] > 0.6 * amplitude[0][0]
+    assert amplitude[1][2] < 0.3 * amplitude[1][0]
+
+
 # --- what cannot be built ---
 
 
 def test_error__too_few_stars(few):
     scene, cuts, _ = few
     n = sum(one.x.size for one in cuts)
-    with pytest.raises(UnusableError, match=f"calibrate: found {n} images of bright, lonely stars.*, expected 1000"):
+    with pytest.raises(
+        UnusableError, match=f"found {n} images of bright, lonely stars in 4 exposures, expected 1000 images"
+    ):
         solve(scene, cuts, QUICK.model_copy(update={"least": 1000}))
     none = [one._make(part[:0] for part in one) for one in cuts]
     with pytest.raises(UnusableError, match="found 0 images"):

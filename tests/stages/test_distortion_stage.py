@@ -17,10 +17,10 @@ from compute.stages.distortion import (
     corrected,
     find_calibration,
     has_own_area,
-    layers_of,
     own_calibrations,
     uncorrected,
 )
+from compute.stages.layered import layers_of
 from compute.stages.simulate.geometry import distortion
 from compute.stages.simulate.instruments import INSTRUMENTS
 from compute.stages.simulate.truth import distortion_dataset

@@ -6,6 +6,7 @@ import pytest
 from catalogs.cubes import EpsfCube
 from catalogs.readers import read_exposures
 from compute.settings import MeasureSettings, PerturbSettings
+from compute.stages.frames import model_of
 from compute.stages.measure import measure
 from compute.stages.perturb import perturb, zones_of
 from compute.stages.simulate.epsfs import OVERSAMPLING
@@ -48,6 +49,10 @@ def test_focus__is_found_from_the_exposures_own_stars(exposure):
     best = measure(frame, true, MeasureSettings()).summary["qfit_median"]
     assert after < before
     assert after == pytest.approx(best, rel=0.05)
+    right = perturb(frame, true, PerturbSettings(signal_to_noise=40)).extra
+    assert found.extra["qfit_before"] > 2 * right["qfit_before"]
+    # Much the same stars; one smooth change leaves a tenth of what the true ePSF would.
+    assert found.extra["qfit_after"] == pytest.approx(right["qfit_before"], rel=0.15)
     assert (found.valid_from, found.valid_to) == (frame.header.mjd_start, frame.header.mjd_end)
 
 
@@ -55,6 +60,26 @@ def test_right_library__stays_what_it_is(exposure):
     frame, epsf = exposure
     found = perturb(frame, cube_of(epsf), PerturbSettings(signal_to_noise=40))
     assert core(found) == pytest.approx(core(cube_of(epsf)), rel=0.003)
+
+
+def test_zones__tell_the_core_of_the_library_and_of_the_exposure_in_their_middles(exposure):
+    frame, epsf = exposure
+    library = cube_of(epsf)
+    found = perturb(frame, library, PerturbSettings(zones=2, signal_to_noise=40, least=20))
+    header, zones = frame.header, found.extra["zones"]
+    assert found.extra["perturbed"] == 2
+    quarters = [header.x_start + share * (header.n_x - 1) for share in (0.25, 0.75)]
+    assert [zone["x"] for zone in zones] == quarters * 2  # along x first
+    assert [zone["y"] for zone in zones] == np.repeat(
+        [header.y_start + share * (header.n_y - 1) for share in (0.25, 0.75)], 2
+    ).tolist()
+    zero = np.zeros(1)
+    for zone in zones:
+        for cube, told in ((library, "library"), (found, "core_fraction")):
+            # The ePSF there as a fit sees it; its quintic spline passes through the samples.
+            model = model_of(cube, frame, 5)
+            shown = model.at(zone["x"] - header.x_start, zone["y"] - header.y_start, zero, zero)[0]
+            assert zone[told] == pytest.approx(shown, rel=1e-5)
 
 
 def test_few_stars__fewer_zones_or_none(exposure):

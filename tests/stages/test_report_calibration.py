@@ -1,7 +1,6 @@
 """Reports of ePSF cubes: figures drawn whole, and numbers and pages that tell what the cube holds."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from distributed import Client
 from matplotlib.image import imread
@@ -10,18 +9,13 @@ from catalogs.catalog import calibration_path
 from catalogs.cubes import EpsfCube, write_epsf
 from compute.graph.report import report
 from compute.stages.library import own_libraries
-from compute.stages.report.calibration import (
-    cube_numbers,
-    cube_page,
-    cubes_section,
-    density_figure,
-    profile_figure,
-    variation_figure,
-)
+from compute.stages.report.calibration import cube_numbers, cube_page, cubes_section
 from compute.stages.report.catalog import index_page
+from compute.stages.report.fiducials import profile_figure, variation_figure
 from compute.stages.report.style import png
 from tests.analytic import AnalyticEpsf
 from tests.stages import framed
+from tests.stages.judging import judged, samplings
 
 PASSES = [
     {"pass": 1, "stars": 90, "stamps": 1234, "change": 0.1, "scatter": 0.05, "qfit": 0.1},
@@ -40,10 +34,6 @@ def cube(n_x: int, n_y: int) -> EpsfCube:
     return EpsfCube(values, fx, fy, 4, 5.0, samples, "NIRISS", "NIS", "F090W", "built")
 
 
-def spread(n: int) -> pd.DataFrame:
-    return pd.DataFrame(np.random.default_rng(3).uniform(0, 500, (n, 2)), columns=["x", "y"])
-
-
 @pytest.mark.parametrize(
     "draw",
     [
@@ -51,10 +41,8 @@ def spread(n: int) -> pd.DataFrame:
         lambda: variation_figure(cube(1, 1), "NIRISS"),
         lambda: profile_figure(cube(3, 2), "NIRISS"),
         lambda: profile_figure(cube(1, 1), "NIRISS"),
-        lambda: density_figure(spread(2000), "NIRISS"),
-        lambda: density_figure(spread(0), "NIRISS"),
     ],
-    ids=["variation", "one-fiducial", "profile", "one-profile", "density", "no-star"],
+    ids=["variation", "one-fiducial", "profile", "one-profile"],
 )
 def test_figure__is_drawn_whole_whatever_there_is(draw, tmp_path):
     figure = draw()
@@ -91,15 +79,6 @@ def test_profile_figure__cuts_pass_through_the_samples():
     np.testing.assert_allclose(np.interp(known.u[16:33], *line.T), samples, atol=3e-4)  # drawn in steps of 0.02 pix
 
 
-def test_density_figure__stars_that_gather_in_x_do_so_on_the_map():
-    stars = spread(30_000)
-    stars.loc[:14_999, "x"] = np.round(stars["x"][:15_000]) + 0.32
-    figure = density_figure(stars, "NIRISS")
-    counts = figure.axes[0].images[0].get_array()  # rows are y
-    assert counts[:, 20].mean() == pytest.approx(13.0, rel=0.02)  # half of all in one of 25, and its share of the rest
-    assert counts[:, 5].mean() == pytest.approx(0.5, rel=0.15)
-
-
 def test_cube_page__tells_passes_numbers_and_pictures():
     record = {"pictures": [f"{NAME}-variation", f"{NAME}-density"]} | cube_numbers(cube(3, 2), TOLD)
     html = cube_page(NAME, record)
@@ -108,6 +87,13 @@ def test_cube_page__tells_passes_numbers_and_pictures():
     assert "3 x 2" in html
     assert "10 to 15" in html
     assert html.count("<img") == 2
+
+
+def test_cube_page__what_reserved_stars_and_phases_say_of_a_pass():
+    passes = [{**one, "qfit_reserved": None, "phase_worst": 0.00123} for one in PASSES]
+    html = cube_page(NAME, {"pictures": []} | cube_numbers(cube(3, 2), {**TOLD, "passes": passes}))
+    assert "<th>QFIT of reserved</th><th>worst phase [mpix]</th>" in html
+    assert "<td>0.0132</td><td></td><td>1.23</td>" in html
 
 
 def test_cube_page__of_an_epsf_from_elsewhere_has_no_passes():
@@ -120,7 +106,7 @@ def test_index_page__leads_to_the_epsfs():
     record = {"pictures": []} | cube_numbers(cube(3, 2), TOLD)
     nothing = {"ties": [], "quality": [], "cameras": []}
     rows = framed.exposures(3).assign(n_saturated=0, qfit_median=0.1, core_fraction=0.4)
-    html = index_page(rows, {}, "x", nothing, {NAME: record})
+    html = index_page(rows, {}, "x", nothing, cubes_section({NAME: record}, "x"))
     assert f"<a href='x/{NAME}.html'>NIRISS NIS F090W 2022.33-built</a>" in html
     assert cubes_section({}, "x") == []
     assert "ePSFs of the catalog" not in index_page(rows, {}, "x", nothing)
@@ -134,16 +120,21 @@ def test_report__tells_of_every_cube_and_which_exposures_were_measured_with_it(t
     newest, _ = own_libraries(catalog.store)
     catalog.write_manifest(catalog.manifest.with_stage("measure", {"m": {"epsf": [newest._asdict()]}}))
     catalog.write_manifest(catalog.manifest.with_stage("calibrate", {places[1]: TOLD}))
+    beside = {"judged": judged(200, {0: 0.1, 2: 0.0}), "samplings": samplings(100, cube(3, 2))}
+    for name, table in beside.items():
+        catalog.store.commit(f"{places[1].removesuffix('.zarr')}-{name}.parquet", table.to_parquet)
     with Client(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as client:
         first, _, _ = report(catalog, client)
         again, _, _ = report(catalog, client)
     assert (first.done, again.done) == (4, 0)  # two cubes, the instrument, the camera
     drawn = sorted(path.rsplit("_", 1)[1] for path in catalog.store.list("reports", ".png") if "/epsf-" in path)
-    kinds = ["density", "profile", "variation"]
+    kinds = ["centres", "density", "phase", "profile", "regions", "samplings", "variation"]
     assert drawn == [
         "2022-built-profile.png",
         "2022-built-variation.png",
         *(f"2023-built-{kind}.png" for kind in kinds),
     ]
     page = next(path for path in catalog.store.list("reports", "2023-built.html"))
-    assert b"1,234" in catalog.store.read_bytes(page)
+    html = catalog.store.read_bytes(page).decode()
+    assert "1,234" in html
+    assert html.count("<img") == len(kinds)

@@ -1,5 +1,6 @@
 """Stamps of many exposures as stars: which belong together, and where each should stand."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -8,29 +9,33 @@ from numpy.typing import NDArray
 
 from catalogs.errors import UnusableError
 from compute.kernels.joint import Links
+from compute.kernels.reserve import reserved
 from compute.kernels.stampfit import StampFits
 from compute.kernels.stamps import Stamps
 from compute.kernels.transforms import Transform, TransformError
 from compute.settings import CalibrateSettings, FrameSettings
 from compute.stages.cutting import Cut
-from compute.stages.linking.align import place_roughly
+from compute.stages.linking.align import middle_of, place_roughly
 from compute.stages.linking.detections import Detections
 from compute.stages.linking.sample import Sample
 from compute.stages.linking.solve import iterate
 from compute.stages.plane import Plane
 
-__all__ = ["Pool", "Stars", "pool_of"]
+__all__ = ["Pool", "Stars", "fiducials", "link", "pool_of"]
 
 _H = 0.5  # [pix of the frame] step of slopes
 
 
 class Pool(NamedTuple):
-    """All stamps side by side: pixels, middle pixels [detector pix], the exposure each is of, where exposures begin."""
+    """All stamps side by side: pixels, middle pixels [detector pix], electrons in a unit of flux, the exposure each is
+    of, where exposures begin.
+    """
 
     light: NDArray[np.float32]
     weight: NDArray[np.float32]
     x_pixel: NDArray[np.float64]
     y_pixel: NDArray[np.float64]
+    gain: NDArray[np.float64]
     exposure: NDArray[np.int64]
     first: NDArray[np.int64]
 
@@ -46,23 +51,51 @@ class Pool(NamedTuple):
         return Stamps(np.ascontiguousarray(light), np.ascontiguousarray(weight), x, y, flux, at_x, at_y)
 
 
-def pool_of(cuts: list[Cut]) -> Pool:
-    """Stamps of all exposures, in their order."""
+def pool_of(cuts: Iterable[Cut], rows: pd.DataFrame, settings: CalibrateSettings) -> Pool:
+    """Stamps of all exposures, in their order: of each region of a fiducial `most` at the most, however many they are.
+
+    Every exposure gives the same number, its brightest. A stamp takes 5 kB here, some 50 kB more during the last
+    update, and with a `half` of 5 pix 10 kB during those before; `cuts` may be a generator, so that there is one
+    unthinned exposure at a time.
+    """
+    fx, fy = fiducials(rows, settings.grid)
+    share = max(settings.most // max(len(rows), 1), 1)
+    cuts = [_thin(one, fx, fy, share) for one in cuts]
     sizes = [one.x.size for one in cuts]
-    joined = [
-        np.concatenate([getattr(one, name) for one in cuts]) for name in ("light", "weight", "x_pixel", "y_pixel")
-    ]
+    light, weight, x, y, gain = (
+        np.concatenate([getattr(one, name) for one in cuts])
+        for name in ("light", "weight", "x_pixel", "y_pixel", "gain")
+    )
     return Pool(
-        joined[0], joined[1], joined[2].astype(float), joined[3].astype(float),
-        np.repeat(np.arange(len(cuts)), sizes), np.cumsum([0, *sizes]),
+        light, weight, x.astype(float), y.astype(float), gain, np.repeat(np.arange(len(cuts)), sizes),
+        np.cumsum([0, *sizes]),
     )  # fmt: skip
+
+
+def fiducials(rows: pd.DataFrame, grid: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Positions of a grid x grid of fiducials that reaches over all pixels of the exposures; one is in the middle."""
+    x0, y0 = rows["x_start"].min(), rows["y_start"].min()
+    x1, y1 = (rows["x_start"] + rows["n_x"]).max() - 1, (rows["y_start"] + rows["n_y"]).max() - 1
+    if grid == 1:
+        return np.array([(x0 + x1) / 2]), np.array([(y0 + y1) / 2])
+    return np.linspace(x0, x1, grid), np.linspace(y0, y1, grid)
+
+
+def _thin(one: Cut, fx: NDArray, fy: NDArray, most: int) -> Cut:
+    """The `most` brightest stars of each fiducial's region, in the order they had."""
+    region = np.abs(one.x_pixel[:, None] - fx).argmin(1) * fy.size + np.abs(one.y_pixel[:, None] - fy).argmin(1)
+    order = np.lexsort((one.y_pixel, one.x_pixel, -one.flux, region))
+    begin = np.searchsorted(region[order], region[order])
+    kept = np.sort(order[np.arange(order.size) - begin < most])
+    return one if kept.size == order.size else one._replace(**{n: getattr(one, n)[kept] for n in one._fields})
 
 
 class Stars(NamedTuple):
     """Stars found in several exposures: the stamps that are theirs, in order of star, and where these should stand.
 
     `rows` (K,) of the pool; `links`; `x`, `y` (K,) imposed positions from the middle pixels [pix]; `flux` (K,);
-    `scatter` [pix] of the free positions about the imposed, robust; `transforms` by exposure.
+    `reserved` (K,) those that no ePSF may be made from; `scatter` [pix] of the free positions about the imposed,
+    robust; `transforms` by exposure.
     """
 
     rows: NDArray[np.int64]
@@ -70,8 +103,23 @@ class Stars(NamedTuple):
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     flux: NDArray[np.float64]
+    reserved: NDArray[np.bool_]
     scatter: float
     transforms: list[Transform | None]
+
+    @property
+    def star(self) -> NDArray[np.int64]:
+        """Which star each stamp is of, (K,)."""
+        return np.repeat(np.arange(self.links.start.size - 1), np.diff(self.links.start))
+
+    def used(self) -> "Stars":
+        """Those that are not reserved."""
+        k = ~self.reserved
+        start = np.append(0, np.cumsum(np.diff(self.links.start)[k[self.links.start[:-1]]]))
+        links = self.links._replace(start=start, slope=self.links.slope[k], gain=self.links.gain[k])
+        return self._replace(
+            rows=self.rows[k], links=links, x=self.x[k], y=self.y[k], flux=self.flux[k], reserved=self.reserved[k]
+        )
 
 
 def link(
@@ -80,38 +128,44 @@ def link(
     offset: tuple[NDArray, NDArray],
     rows: pd.DataFrame,
     plane: Plane,
-    before: list[Transform | None] | None,
+    before: Stars | None,
     settings: CalibrateSettings,
+    least: int = 3,
 ) -> Stars:
     """Identify, average and transform (Libralato et al. 2023, section 3), and impose the averages on every exposure.
 
     `offset` (K,) each is what distortion with structure finer than a polynomial adds to raw positions at every stamp;
-    `before` where the exposures lay last time.
+    `before` tells where the exposures lay last time; a star must be found in `least` of them. Reserved stars take part
+    in all of this.
 
     Raises
     ------
     UnusableError
-        Where no star is found in three exposures, or none can be aligned.
+        Where no star is found often enough, or none can be aligned.
     """
     x, y = pool.x_pixel + fits.x - offset[0], pool.y_pixel + fits.y - offset[1]
     samples = _samples(pool, x, y, fits)
     how = FrameSettings(raw_transform=settings.transform, radius=settings.radius, reserve=0.0, rounds=20)
     reasons = ["ok"] * len(samples)
     if before is None:
-        before, reasons = place_roughly(rows, samples, None, _middle(rows, plane), plane, how)
+        starts, reasons = place_roughly(rows, samples, None, middle_of(rows, plane), plane, how)
+    else:
+        starts = before.transforms
     # Fewer do not tell an ePSF from positions, however few exposures there are.
-    found = Detections(samples, before, reasons, how, least=how.min_found)
+    found = Detections(samples, starts, reasons, how, least)
     try:
         means, _ = iterate(found, None, how)
     except TransformError:
         placed = sum(one is not None for one in found.transforms)
         told = f"{x.size} images of stars in {len(samples)} exposures, {placed} of which could be placed"
-        raise UnusableError("calibrate", told, f"stars common to {how.min_found} dithered exposures") from None
-    zero, _, _ = found.photometry(_middle(rows, plane))
+        raise UnusableError("calibrate", told, f"stars common to {least} dithered exposures") from None
+    zero, _, _ = found.photometry(middle_of(rows, plane))
     kept = np.array([found.transforms[k] is not None for k in found.exposure[found.rows]]) & np.isfinite(
         means.x[found.star]
     )
-    return _impose(pool, fits, offset, found, means, zero, np.flatnonzero(kept), settings)
+    stars = _impose(pool, fits, offset, found, means, zero, np.flatnonzero(kept), settings)
+    by_place = reserved(means.x, means.y, settings.reserve)[found.star[kept]]
+    return stars._replace(reserved=_reserved(stars, by_place, before, pool.exposure.size))
 
 
 def _samples(pool: Pool, x: NDArray, y: NDArray, fits: StampFits) -> list[Sample]:
@@ -129,9 +183,14 @@ def _samples(pool: Pool, x: NDArray, y: NDArray, fits: StampFits) -> list[Sample
     return parts
 
 
-def _middle(rows: pd.DataFrame, plane: Plane) -> int:
-    x, y = plane.pixel(rows["ra"], rows["dec"])
-    return int(np.argmin(np.hypot(x - np.median(x), y - np.median(y)).round(6)))
+def _reserved(stars: Stars, by_place: NDArray, before: Stars | None, n: int) -> NDArray[np.bool_]:
+    """By place the first time; later as before, so that no star that was used crosses a border and becomes a judge."""
+    known = np.zeros(n, np.int8)
+    if before is not None:
+        known[before.rows] = np.where(before.reserved, 1, 2)
+    first = stars.links.start[:-1]
+    was = np.maximum.reduceat(known[stars.rows], first)
+    return np.where(was > 0, was == 1, by_place[first])[stars.star]
 
 
 def _impose(pool, fits, offset, found, means, zero, kept, settings) -> Stars:
@@ -158,5 +217,5 @@ def _impose(pool, fits, offset, found, means, zero, kept, settings) -> Stars:
     start = np.append(0, np.cumsum(count))
     return Stars(
         stamp, Links(start, slope, gain, settings.slack), x, y, common[star] * gain,
-        float(1.4826 * np.nanmedian(np.abs(off))), list(found.transforms),
+        np.zeros(stamp.size, bool), float(1.4826 * np.nanmedian(np.abs(off))), list(found.transforms),
     )  # fmt: skip

@@ -11,7 +11,7 @@ from compute.kernels.celestial import deproject, project
 from compute.settings import FrameSettings
 from compute.stages.plane import Plane
 
-__all__ = ["FrameKey", "choose", "frames", "lay_plane"]
+__all__ = ["FrameKey", "choose", "frames", "lay_plane", "main_field"]
 
 _MAS_PER_ARCMIN = 60_000.0
 
@@ -57,6 +57,15 @@ def choose(exposures: pd.DataFrame, settings: FrameSettings) -> pd.DataFrame:
     if settings.photometry and not (rows["exposure"] == settings.photometry).any():
         raise UnusableError("frame: photometry", settings.photometry, "one of the measured exposures of the field")
     return rows
+
+
+def main_field(rows: pd.DataFrame, within: float) -> pd.DataFrame:
+    """Of exposures of several fields those about the one that most others lie near, `within` [arcmin] of it."""
+    near = [
+        np.hypot(*project(rows["ra"], rows["dec"], ra, dec)) / _MAS_PER_ARCMIN <= within
+        for ra, dec in zip(rows["ra"], rows["dec"], strict=True)
+    ]
+    return rows[near[int(np.argmax([one.sum() for one in near]))]].reset_index(drop=True)
 
 
 def lay_plane(rows: pd.DataFrame, settings: FrameSettings) -> Plane:

@@ -12,8 +12,8 @@ from compute.kernels.planefit import Fit
 from compute.kernels.transforms import Transform
 from compute.settings import FrameSettings
 from compute.stages.frame.groups import FrameKey
-from compute.stages.linking.align import place_roughly
-from compute.stages.linking.sample import Places, links
+from compute.stages.linking.align import middle_of, place_roughly
+from compute.stages.linking.sample import links, places
 from compute.stages.linking.solve import Solution, solve
 from compute.stages.plane import Plane
 
@@ -46,7 +46,7 @@ def transforms(
         be placed has its reason as `status`.
     """
     samples = [links(stars, settings.link_stars, settings.link_snr) for stars in measured]
-    known = None if reference is None else _places(reference, plane)
+    known = None if reference is None else places(reference, plane)
     base = _base(rows, plane, settings)
     starts, reasons = place_roughly(rows, samples, known, base, plane, settings)
     solution = solve(samples, starts, reasons, known, base, settings)
@@ -64,23 +64,11 @@ def read_transform(row: Mapping[str, Any]) -> Transform:
     )  # fmt: skip
 
 
-def _places(reference: pd.DataFrame, plane: Plane) -> Places:
-    """A reference catalog on the frame."""
-    ra, dec = reference["ra"].to_numpy(np.float64), reference["dec"].to_numpy(np.float64)
-    a, d = reference["ra_error"].to_numpy(np.float64), reference["dec_error"].to_numpy(np.float64)
-    cross = np.nan_to_num(reference["ra_dec_corr"].to_numpy(np.float64)) * a * d
-    covariance = plane.pixel_covariance(ra, dec, np.array([[a * a, cross], [cross, d * d]]).transpose(2, 0, 1))
-    x, y = plane.pixel(ra, dec)
-    error_x, error_y = np.sqrt(covariance[:, 0, 0]), np.sqrt(covariance[:, 1, 1])
-    return Places(x, y, error_x, error_y, reference["mag"].to_numpy(np.float64))
-
-
 def _base(rows: pd.DataFrame, plane: Plane, settings: FrameSettings) -> int:
     """The exposure that sets the zero point: as told, or the one that points nearest to the middle."""
     if settings.photometry in set(rows["exposure"]):
         return int(np.argmax(rows["exposure"] == settings.photometry))
-    x, y = plane.pixel(rows["ra"], rows["dec"])
-    return int(np.argmin(np.hypot(x - np.median(x), y - np.median(y)).round(6)))
+    return middle_of(rows, plane)
 
 
 def _row(row: pd.Series, corrected: bool, solution: Solution, k: int, key: FrameKey, plane: Plane) -> dict[str, Any]:

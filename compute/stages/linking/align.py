@@ -17,7 +17,7 @@ from compute.settings import FrameSettings
 from compute.stages.linking.sample import Places, Sample
 from compute.stages.plane import Plane
 
-__all__ = ["place_roughly", "tie_to"]
+__all__ = ["middle_of", "place_roughly", "tie_to"]
 
 _ROLL = 1.5  # [deg] farthest a header's orientation may be wrong
 _MANY = 100  # pairs from which more than a similarity is determined
@@ -63,6 +63,12 @@ def place_roughly(
     if reference is not None:
         starts = _tied(samples, starts, reasons, guesses, union, reference, plane, settings)
     return starts, reasons
+
+
+def middle_of(rows: pd.DataFrame, plane: Plane) -> int:
+    """The exposure that points nearest to the middle of all."""
+    x, y = plane.pixel(rows["ra"], rows["dec"])
+    return int(np.argmin(np.hypot(x - np.median(x), y - np.median(y)).round(6)))
 
 
 def header_guess(row: dict, plane: Plane) -> Transform:

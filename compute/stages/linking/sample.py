@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from catalogs.flags import Flag
 from compute.kernels.transforms import Transform
+from compute.stages.plane import Plane
 
-__all__ = ["COLUMNS", "REJECTED", "Places", "Sample", "links", "on_frame", "sample"]
+__all__ = ["COLUMNS", "REJECTED", "Places", "Sample", "links", "on_frame", "places", "sample"]
 
 # What makes a measured position unfit to be part of a mean while there are better ones.
 REJECTED = np.uint32(
@@ -44,13 +45,27 @@ class Sample(NamedTuple):
 
 
 class Places(NamedTuple):
-    """Stars of a reference catalog on the frame at its epoch: positions [pix], errors [pix], magnitudes; each (n,)."""
+    """Stars of a reference catalog on the frame at its epoch: positions [pix], errors [pix], covariances [pix2],
+    magnitudes; each (n,).
+    """
 
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     error_x: NDArray[np.float64]
     error_y: NDArray[np.float64]
+    cov_xy: NDArray[np.float64]
     mag: NDArray[np.float64]
+
+
+def places(reference: pd.DataFrame, plane: Plane) -> Places:
+    """A reference catalog, rows of :func:`~compute.stages.reference.propagated`, on the frame."""
+    ra, dec = reference["ra"].to_numpy(np.float64), reference["dec"].to_numpy(np.float64)
+    a, d = reference["ra_error"].to_numpy(np.float64), reference["dec_error"].to_numpy(np.float64)
+    cross = np.nan_to_num(reference["ra_dec_corr"].to_numpy(np.float64)) * a * d
+    covariance = plane.pixel_covariance(ra, dec, np.array([[a * a, cross], [cross, d * d]]).transpose(2, 0, 1))
+    error_x, error_y = np.sqrt(covariance[:, 0, 0]), np.sqrt(covariance[:, 1, 1])
+    x, y = plane.pixel(ra, dec)
+    return Places(x, y, error_x, error_y, covariance[:, 0, 1], reference["mag"].to_numpy(np.float64))
 
 
 def sample(stars: pd.DataFrame) -> Sample:

@@ -42,6 +42,17 @@ def curve(place: ArrayLike, values: ArrayLike, edges: NDArray) -> Curve:
     return Curve((edges[1:] + edges[:-1]) / 2, median, error, n)
 
 
+def slope(found: Curve) -> tuple[float, float]:
+    """Slope of the straight line through the medians of a curve, weighted by their errors, and its standard error."""
+    known = np.isfinite(found.median) & (found.error > 0)
+    if known.sum() < 2:
+        return np.nan, np.nan
+    place, median, weight = found.place[known], found.median[known], found.error[known] ** -2.0
+    off = place - np.average(place, weights=weight)
+    total = float((weight * off**2).sum())
+    return float((weight * off * median).sum()) / total, total**-0.5
+
+
 def phase(position: pd.Series) -> pd.Series:
     """Where on its pixel a position is [pix], -0.5 to 0.5."""
     return position - np.round(position)

@@ -1,29 +1,13 @@
-"""Figures and pages of an ePSF cube: how it varies over the detector, its core and wings, and how it was built."""
+"""Pages of ePSF cubes: how they were built, what they hold, and the pictures that judge them."""
 
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
-from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
-
 from catalogs.cubes import EpsfCube
-from compute.stages.report.binned import phase
 from compute.stages.report.page import Section, page, row_table
-from compute.stages.report.panels import headline
-from compute.stages.report.style import BLUE, GREY, RED, new_figure, palette, styled
 
-__all__ = ["cube_numbers", "cube_page", "cubes_section", "density_figure", "profile_figure", "variation_figure"]
+__all__ = ["cube_numbers", "cube_page", "cubes_section"]
 
-_FAINT = 1e-5  # least value of a logarithmic stretch
-_CORE, _INNER, _CUT = 4.0, 1.0, 2.0  # [pix] from the star: of differences, contours and cuts
-_FINE = 0.02  # [pix] step of smooth lines
-_DEX = 0.1  # between contours
-_BINS, _FILL = 25, 40  # most bins of pixel phase along an axis, and stars that a cell should have
 _VARIATION = (
     "Left: the ePSF at each fiducial, logarithmic. Right: each minus the mean of all, linear, as in Libralato et al. "
     "(2023), Fig. 4."
@@ -37,142 +21,50 @@ _DENSITY = (
     "Where clean stars above S/N 20 of exposures measured with this ePSF are centred within a pixel, over what even "
     "coverage would give (as Libralato et al. 2023, Fig. 1). A wrong ePSF makes them gather, as photocentres do."
 )
+_CENTRES = (
+    "Where the stars it was built from were found within a pixel, over what even coverage would give, as light "
+    "centres and fitted after the last pass (as Libralato et al. 2023, Fig. 1)."
+)
+_PHASE = (
+    "Position fitted freely minus the one imposed, of every star image the ePSF was built from, before the first "
+    "pass (light centres) and after the last (as Libralato et al. 2023, Fig. 3); points are medians. Where positions "
+    "were never averaged over exposures, a smooth ePSF fits its pixels and keeps the bias (as Anderson & King 2000, "
+    "Fig. 9)."
+)
+_REGION = (
+    "The last pass in nine regions of the detector as they lie on it (as Anderson & King 2000, Fig. 10), bright half "
+    "of the stars against faint. Titles: amplitudes of bright and faint in x, then in y; – where stars are too few."
+)
+_SAMPLINGS = (
+    "Pixels on the axes through the ePSF's centre, each an estimate of the ePSF, from stars around the middle fiducial "
+    "in the last pass; line: the ePSF there. Below: less the ePSF at each star's own place (as Anderson & King 2000, "
+    "Figs. 6 and 9; Libralato et al. 2023, Fig. 2)."
+)
 _PASSES = (
     "Each pass links stars of all exposures, solves for the ePSF and one position and flux per star, and fits all "
     "images anew. Change is the rms of the core's samples over the peak; scatter that of single positions about those "
-    "imposed, before the pass."
+    "imposed. Reserved stars judge the ePSF and are no part of it. Phase: amplitude of the pixel-phase error over the "
+    "field, and the worst in nine regions, of bright stars or faint."
 )
-
-
-@styled
-def variation_figure(cube: EpsfCube, label: str) -> Figure:
-    """All fiducials in a logarithmic stretch, and their differences from the mean in a linear one."""
-    figure, axes = new_figure(6.0, 1, 2)
-    headline(figure, label)
-    shown = _mosaic(axes[0], cube, np.maximum(cube.values, _FAINT), cube.radius)
-    shown.set(cmap="magma", norm=LogNorm(_FAINT, cube.values.max()))
-    bar: dict[str, Any] = {"orientation": "horizontal", "aspect": 35, "pad": 0.02}
-    figure.colorbar(shown, ax=axes[0], label="share of the flux in a pixel", **bar)
-    mean = cube.values.mean(axis=(0, 1))
-    difference = 100 * (cube.values - mean) / mean.max()
-    most = float(np.abs(difference).max()) or 1.0
-    shown = _mosaic(axes[1], cube, difference, _CORE)
-    shown.set(cmap="RdBu_r", clim=(-most, most))
-    figure.colorbar(shown, ax=axes[1], label="difference from the mean [% of its peak]", **bar)
-    for axis, what, reach in ((axes[0], "ePSF", cube.radius), (axes[1], "minus the mean", min(_CORE, cube.radius))):
-        axis.set_title(f"{what}, ±{reach:g} pix around each fiducial")
-    return figure
-
-
-def _mosaic(axis: Axes, cube: EpsfCube, values: NDArray, reach: float) -> Any:
-    """One picture of tables (n_fy, n_fx, n, n) within `reach` [pix] of the star, side by side as fiducials are."""
-    middle, half = values.shape[-1] // 2, int(min(reach, cube.radius) * cube.oversampling)
-    cut = values[..., middle - half : middle + half + 1, middle - half : middle + half + 1]
-    side = cut.shape[-1] + 1  # a white line between neighbours
-    tiles = np.pad(cut, ((0, 0), (0, 0), (0, 1), (0, 1)), constant_values=np.nan)
-    n_y, n_x = tiles.shape[:2]
-    shown = axis.imshow(tiles.swapaxes(1, 2).reshape(n_y * side, n_x * side)[:-1, :-1])
-    for along, places in ((axis.xaxis, cube.fx), (axis.yaxis, cube.fy)):
-        along.set_ticks(half + side * np.arange(places.size), [f"{place:.0f}" for place in places])
-    axis.tick_params(length=0)
-    axis.spines[:].set_visible(False)
-    axis.set(xlabel="x [pix]", ylabel="y [pix]")
-    return shown
-
-
-@styled
-def profile_figure(cube: EpsfCube, label: str) -> Figure:
-    """The central ePSF's contours, cuts and rings, and what is told of every fiducial."""
-    figure, axes = new_figure(7.4, 2, 3)
-    headline(figure, label)
-    j, i = cube.fy.size // 2, cube.fx.size // 2
-    _contours(axes[0], cube, cube.values[j, i])
-    _cuts(axes[1], cube, cube.values[j], cube.fx, True)
-    _cuts(axes[2], cube, cube.values[:, i], cube.fy, False)
-    _rings(axes[3], cube, cube.values[j, i])
-    _numbers(axes[4], cube, cube.n_samples, "images", ",d")
-    _numbers(axes[5], cube, cube.centre_values, "core fraction", ".3f")
-    return figure
-
-
-def _sampled(cube: EpsfCube, table: NDArray, u: NDArray, v: NDArray) -> NDArray:
-    """A table at offsets (u, v) [pix], cubic between its samples."""
-    middle = table.shape[-1] // 2
-    return map_coordinates(table, [v * cube.oversampling + middle, u * cube.oversampling + middle], order=3)
-
-
-def _contours(axis: Axes, cube: EpsfCube, table: NDArray) -> None:
-    line = np.arange(-_INNER, _INNER + _FINE / 2, _FINE)
-    u, v = np.meshgrid(line, line)
-    values = np.log10(np.maximum(_sampled(cube, table, u, v), _FAINT))
-    top = np.floor(values.max() / _DEX) * _DEX
-    axis.contour(u, v, values, levels=np.arange(top - 20 * _DEX, top + _DEX / 2, _DEX), colors=BLUE, linewidths=0.9,
-                 linestyles="solid")  # fmt: skip
-    axis.plot(0, 0, "+", color=RED, ms=9)
-    axis.set(aspect="equal", xlabel="pixel − star in x [pix]", ylabel="in y [pix]", title="central ePSF, 0.1 dex")
-
-
-def _cuts(axis: Axes, cube: EpsfCube, tables: NDArray, places: NDArray, along_x: bool) -> None:
-    name, other = ("x", "y") if along_x else ("y", "x")
-    line = np.arange(-_CUT, _CUT + _FINE / 2, _FINE)
-    colours = palette([f"{name} = {place:.0f}" for place in places])
-    for table, (what, colour) in zip(tables, colours.items(), strict=True):
-        where = (line, 0 * line) if along_x else (0 * line, line)
-        axis.plot(line, _sampled(cube, table, *where), "-", lw=1.1, color=colour, label=what)
-    axis.set(xlabel=f"pixel − star in {name} [pix]", ylabel="share of the flux", ylim=(0, None))
-    axis.set_title(f"cuts along {name}, middle {'row' if along_x else 'column'}")
-    axis.legend(loc="upper right", fontsize=8, handlelength=1.0, borderaxespad=0.0)
-
-
-def _rings(axis: Axes, cube: EpsfCube, table: NDArray) -> None:
-    """Mean and extremes of rings as wide as a sample."""
-    ring = np.rint(np.hypot(cube.u, cube.v[:, None]) * cube.oversampling).astype(int).ravel()
-    values = pd.Series(table.ravel()).groupby(ring).agg(["mean", "min", "max"])
-    values = values[values.index <= cube.radius * cube.oversampling].clip(lower=_FAINT / 10)
-    radius = values.index / cube.oversampling
-    axis.fill_between(radius, values["min"], values["max"], color=BLUE, alpha=0.2, lw=0)
-    axis.plot(radius, values["mean"], "-", lw=1.2, color=BLUE)
-    axis.set(yscale="log", xlabel="distance from the star [pix]", ylabel="share of the flux", ylim=(_FAINT / 2, 1))
-    axis.set_title("central ePSF, rings")
-
-
-def _numbers(axis: Axes, cube: EpsfCube, values: NDArray, title: str, how: str) -> None:
-    """A number at every fiducial."""
-    floor, span = values.min() - 0.25 * np.ptp(values), 1.25 * np.ptp(values) or 1.0
-    axis.imshow(values, cmap="Blues", vmin=floor, vmax=floor + span, aspect="auto")
-    size = 9 if max(values.shape) <= 6 else 6
-    for (j, i), value in np.ndenumerate(values):
-        dark = value > floor + span / 2
-        axis.text(i, j, f"{value:{how}}", ha="center", va="center", fontsize=size, color="white" if dark else "black")
-    axis.set_xticks(range(cube.fx.size), [f"{place:.0f}" for place in cube.fx])
-    axis.set_yticks(range(cube.fy.size), [f"{place:.0f}" for place in cube.fy])
-    axis.tick_params(length=0)
-    axis.spines[:].set_visible(False)
-    axis.set(xlabel="x [pix]", ylabel="y [pix]", title=f"{title} of each fiducial")
-
-
-@styled
-def density_figure(stars: pd.DataFrame, label: str) -> Figure:
-    """Where stars with `x`, `y` [pix] are centred on their pixels: a map, and along either axis."""
-    figure, axes = new_figure(4.4, 1, 2, width_ratios=(1, 1.25))
-    headline(figure, f"{label}: {len(stars):,} stars")
-    n = int(np.clip(np.sqrt(len(stars) / _FILL), 5, _BINS))
-    edges = np.linspace(-0.5, 0.5, n + 1)
-    counts, _, _ = np.histogram2d(phase(stars["x"]), phase(stars["y"]), bins=edges)
-    shown = axes[0].imshow(counts.T / max(counts.mean(), 1e-9), extent=(-0.5, 0.5, -0.5, 0.5), cmap="viridis",
-                           vmin=0.0, vmax=2.0)  # fmt: skip
-    figure.colorbar(shown, ax=axes[0], label="density over its mean", pad=0.02)
-    axes[0].set(xlabel="pixel phase in x [pix]", ylabel="pixel phase in y [pix]", title="centres within a pixel")
-    lines = {"x": counts.sum(axis=1), "y": counts.sum(axis=0)}
-    for (name, line), colour in zip(lines.items(), (BLUE, RED), strict=True):
-        axes[1].stairs(line / max(line.mean(), 1e-9), edges, baseline=None, color=colour, lw=1.3, label=name)
-    noise = 1 / np.sqrt(max(counts.sum() / n, 1.0))
-    axes[1].axhspan(1 - noise, 1 + noise, color=GREY, alpha=0.15, lw=0)
-    reach = max(5 * noise, *(1.3 * np.abs(line / max(line.mean(), 1e-9) - 1).max() for line in lines.values()))
-    axes[1].set(xlabel="pixel phase [pix]", ylabel="along an axis", xlim=(-0.5, 0.5), ylim=(1 - reach, 1 + reach))
-    axes[1].set_title("grey: noise of an even density")
-    axes[1].legend(loc="lower center", ncols=2)
-    return figure
+_TOLD = {  # of a pass: title, factor, digits
+    "change": ("change [% of the peak]", 100.0, 3),
+    "scatter": ("scatter [mpix]", 1e3, 2),
+    "scatter_reserved": ("of reserved [mpix]", 1e3, 2),
+    "qfit": ("median QFIT", 1.0, 4),
+    "qfit_reserved": ("QFIT of reserved", 1.0, 4),
+    "phase_x": ("phase x [mpix]", 1e3, 2),
+    "phase_y": ("phase y [mpix]", 1e3, 2),
+    "phase_worst": ("worst phase [mpix]", 1e3, 2),
+}
+_KINDS = {
+    "variation": ("Over the detector", _VARIATION),
+    "profile": ("Core and wings", _PROFILE),
+    "centres": ("Centres of stars within a pixel, as it was built", _CENTRES),
+    "phase": ("Pixel-phase errors, as it was built", _PHASE),
+    "regions": ("Pixel-phase errors over the detector", _REGION),
+    "samplings": ("Samplings of the core", _SAMPLINGS),
+    "density": ("Centres of stars within a pixel, as it was used", _DENSITY),
+}
 
 
 def cube_numbers(cube: EpsfCube, told: Mapping[str, Any]) -> dict[str, Any]:
@@ -211,13 +103,6 @@ def cube_page(name: str, record: Mapping[str, Any]) -> str:
     return page(f"ePSF {_label(name, record)}", sections)
 
 
-_KINDS = {
-    "variation": ("Over the detector", _VARIATION),
-    "profile": ("Core and wings", _PROFILE),
-    "density": ("Centres of stars within a pixel", _DENSITY),
-}
-
-
 def _label(name: str, record: Mapping[str, Any]) -> str:
     camera = record["camera"]
     return f"{' '.join(camera)} {name.removeprefix('epsf-').removeprefix('_'.join(camera)).lstrip('_')}"
@@ -237,11 +122,8 @@ def _row(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _pass(one: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "pass": one["pass"],
-        "stars": one["stars"],
-        "images": one["stamps"],
-        "change [% of the peak]": f"{100 * one['change']:.3f}",
-        "scatter [mpix]": f"{1e3 * one['scatter']:.2f}",
-        "median QFIT": f"{one['qfit']:.4f}",
-    }
+    told = {"pass": one["pass"], "stars": one["stars"], "images": one["stamps"]}
+    for name, (title, times, digits) in _TOLD.items():
+        if name in one:
+            told[title] = None if one[name] is None else f"{times * one[name]:.{digits}f}"
+    return told

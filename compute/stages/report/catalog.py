@@ -1,12 +1,10 @@
 """Pages of a catalog: one that tells what it holds, and one for each master frame."""
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
-from compute.stages.report.calibration import cubes_section
 from compute.stages.report.page import Section, page, row_table
 
 __all__ = ["frame_page", "index_page"]
@@ -26,8 +24,24 @@ _RESIDUALS = (
 _VECTORS = "Medians of the bright residuals in cells of each detector, all to one scale."
 _PHASES = "Medians of the bright residuals with their errors; an ePSF that is wrong makes them wave."
 _REFERENCE = "Source of the reference catalog, at the epoch of the frame, minus star."
+_FLUXES = (
+    "Magnitudes of bright positions minus the mean of their star, against where on its pixel the star fell: medians "
+    "with their errors, and medians over the pixel. A wrong ePSF and a response that varies within pixels both wave."
+)
+_COLOURS = (
+    "Median QFIT of the stars of least and most colour, each a fifth of those of like magnitude. They differ where the "
+    "ePSF depends on colour (Libralato et al. 2023, section 3.1)."
+)
+_EPOCHS = (
+    "Positions of this epoch minus the means of the other, less what varies smoothly over each exposure: means "
+    "that share nothing with the positions they judge (as Anderson & King 2000, Figs. 13 and 14). Motions of stars add "
+    "to the scatter, and no phase."
+)
 _MEASURED = "Stars found in each exposure, median QFIT of its clean, bright stars, and the core of its ePSF."
-_FITS = "One exposure: clean stars keep to narrow sequences; cosmic rays, galaxies and blends leave them."
+_FITS = (
+    "One exposure: clean stars keep to narrow sequences; cosmic rays, galaxies and blends leave them. Blue: medians of "
+    "clean stars. RADXS that falls with magnitude tells of bright stars that are wider than faint ones."
+)
 _TIES = (
     "Each exposure against time: pixel scale, velocity aberration removed (dashed: medians); rotation less the "
     "header's position angle; zero point that is added to its magnitudes."
@@ -39,8 +53,7 @@ _JUDGED = (
 
 
 def index_page(exposures: pd.DataFrame, frames: Mapping[str, Mapping[str, Any]], folder: str,
-               pictures: Mapping[str, Sequence[str]],
-               epsfs: Mapping[str, Mapping[str, Any]] = MappingProxyType({})) -> str:  # fmt: skip
+               pictures: Mapping[str, Sequence[str]], calibrations: Sequence[Section] = ()) -> str:  # fmt: skip
     """The first page.
 
     Parameters
@@ -53,13 +66,13 @@ def index_page(exposures: pd.DataFrame, frames: Mapping[str, Mapping[str, Any]],
         Where the pages of frames and the pictures are.
     pictures
         Names of pictures: `quality` by instrument, `ties` by field and detector, `cameras`.
-    epsfs
-        What is recorded of each ePSF cube, by name.
+    calibrations
+        Sections of what the catalog has been calibrated with.
     """
     usable = exposures[exposures["status"] == "ok"]
     text = f"{len(usable):,} exposures, {int(usable['n_stars'].sum()):,} measured stars."
     sections = [Section("What the catalog holds", text, body=row_table(_holdings(usable))), *_rejected(exposures)]
-    sections += cubes_section(epsfs, folder)
+    sections += calibrations
     fields = sorted({record["field"] for record in frames.values()})
     for field in fields:
         of = {name: record for name, record in frames.items() if record["field"] == field}
@@ -106,6 +119,9 @@ _KINDS = {
     "vectors": ("Residuals of single exposures", _VECTORS),
     "phases": ("Pixel phase of single exposures", _PHASES),
     "reference": ("Against {}", _REFERENCE),
+    "fluxes": ("Magnitudes and pixel phase", _FLUXES),
+    "colours": ("Quality of the fits by colour", _COLOURS),
+    "epochs": ("Pixel phase about another epoch", _EPOCHS),
 }
 
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from compute.stages.report.binned import PHASES, cells, curve, phase, spread
-from compute.stages.report.panels import Extent, arrow_key, arrows, density, headline, medians, zero
+from compute.stages.report.panels import Extent, arrow_key, arrows, headline, medians, trend, zero
 from compute.stages.report.residuals import bright, phase_amplitude
 from compute.stages.report.style import BLUE, RED, WIDTH, new_figure, styled
 
@@ -69,16 +69,12 @@ def _vector_map(axis: Axes, best: pd.DataFrame, extent: Extent) -> None:
 
 def _trend(axis, place, rows, name, edges, reach, colour) -> None:
     """Residuals along one axis: their density, thin medians of each exposure, and medians of all with errors."""
-    found = curve(place, rows[f"d{name}"], edges)
-    reach = max(reach, 1.3e3 * float(np.nanmax(np.abs(found.median), initial=0.0)))
-    density(axis, place, 1e3 * rows[f"d{name}"], (edges[0], edges[-1], -reach, reach))
     numbers = rows["number"].unique()
     if 1 < numbers.size <= _THIN:
         for _, part in pd.DataFrame({"n": rows["number"], "p": place, "d": rows[f"d{name}"]}).groupby("n"):
             one = curve(part["p"], part["d"], edges)
             axis.plot(one.place, 1e3 * one.median, "-", lw=0.6, color=colour, alpha=0.35)
-    medians(axis, found, colour, 1e3)
-    zero(axis)
+    trend(axis, place, rows[f"d{name}"], edges, 1e-3 * reach, colour)
     axis.set(ylabel=f"d{name} [mpix]")
 
 

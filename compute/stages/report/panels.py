@@ -7,11 +7,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from compute.stages.report.binned import Curve
+from compute.stages.report.binned import Curve, curve
 from compute.stages.report.style import BLUE, GREY
 
+_LEAST = 1e-6  # [pix] that a panel of residuals reaches to
 Extent = tuple[float, float, float, float]
 
 
@@ -68,3 +69,16 @@ def arrow_key(
     if drawn is not None:
         key = round_down(size)
         axis.quiverkey(drawn, *place, key, f"{times * key:g} {unit}", **options)
+
+
+def trend(axis: Axes, place: ArrayLike, values: ArrayLike, edges: NDArray, reach: float, colour: str) -> Curve:
+    """Residuals [pix] along `place`, drawn in mpix: their density and medians in bins, which come back.
+
+    The panel goes to `reach` [pix], or farther where medians do.
+    """
+    found = curve(place, values, edges)
+    reach = 1e3 * max(reach, 1.3 * float(np.nanmax(np.abs(found.median), initial=0.0)), _LEAST)
+    density(axis, place, 1e3 * np.asarray(values, float), (edges[0], edges[-1], -reach, reach))
+    medians(axis, found, colour, 1e3)
+    zero(axis)
+    return found

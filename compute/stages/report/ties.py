@@ -20,13 +20,15 @@ _ARCSEC, _YEAR, _J2000 = 3600.0, 365.25, 51544.5
 
 
 class Quantity(NamedTuple):
-    """A row of panels: the column shown, that of its errors, the label, whether to mark zero, and medians."""
+    """A row of panels: the column shown, that of its errors, the label, whether to mark zero, and a column whose median
+    is a line.
+    """
 
     column: str
     error: str
     label: str
     zero: bool = False
-    median: bool = False
+    line: str = ""
 
 
 QUALITY = (
@@ -35,7 +37,7 @@ QUALITY = (
     Quantity("core_fraction", "", "core of the ePSF"),
 )
 TIES = (
-    Quantity("scale", "scale_error", "scale [mas/pix]", median=True),
+    Quantity("scale", "scale_error", "scale [mas/pix]", line="scale"),
     Quantity("turn", "turn_error", "rotation − header [″]", True),
     Quantity("zero", "zero_error", "zero point [mmag]", True),
 )
@@ -62,8 +64,8 @@ def ties(transforms: pd.DataFrame, exposures: pd.DataFrame) -> pd.DataFrame:
 
 
 @styled
-def time_figure(rows: pd.DataFrame, quantities: tuple[Quantity, ...], title: str) -> Figure:
-    """Panels of quantities against time, coloured by filter (Libralato et al. 2023, Fig. 18).
+def time_figure(rows: pd.DataFrame, quantities: tuple[Quantity, ...], title: str, by: str = "filter") -> Figure:
+    """Panels of quantities against time, coloured by the values of a column (Libralato et al. 2023, Fig. 18).
 
     Gaps of more than 90 days are cut out of the axis, unless that leaves more than five pieces; medians are of all of
     them. Quantities that no row has are left out.
@@ -73,11 +75,11 @@ def time_figure(rows: pd.DataFrame, quantities: tuple[Quantity, ...], title: str
     pieces = _pieces(rows["mjd_mid"].to_numpy())
     figure, axes = new_figure(0.6 + 1.9 * len(shown), len(shown), len(pieces), sharey="row", sharex="col")
     axes = axes.reshape(len(shown), len(pieces))
-    filters = sorted(rows["filter"].unique())
+    kinds = palette(sorted(rows[by].unique()))
     for column, piece in zip(axes.T, pieces, strict=True):
         when, label = _clock(rows["mjd_mid"].to_numpy()[piece], len(pieces))
         for axis, one in zip(column, shown, strict=True):
-            _panel(axis, when, rows, piece, one, filters)
+            _panel(axis, when, rows.assign(kind=rows[by]), piece, one, kinds)
         column[-1].set_xlabel(label)
     for axis, one in zip(axes[:, 0], shown, strict=True):
         axis.set_ylabel(one.label)
@@ -106,17 +108,16 @@ def _clock(mjd: NDArray, pieces: int) -> tuple[NDArray, str]:
     return size * (mjd - mjd[0]), f"{unit} from {start}"
 
 
-def _panel(axis: Axes, when: NDArray, rows: pd.DataFrame, piece: NDArray, one: Quantity, filters: list[str]) -> None:
-    colours = palette(filters)
+def _panel(axis: Axes, when: NDArray, rows: pd.DataFrame, piece: NDArray, one: Quantity, kinds: dict[str, str]) -> None:
     if one.zero:
         zero(axis)
-    for k, name in enumerate(filters):
-        of = (rows["filter"] == name).to_numpy()
+    value = rows[one.column].to_numpy(float)
+    for k, (name, colour) in enumerate(kinds.items()):
+        of = (rows["kind"] == name).to_numpy()
         mine = piece[of[piece]]
-        value = rows[one.column].to_numpy(float)
         error = rows[one.error].to_numpy(float)[mine] if one.error else None
-        if one.median:
-            axis.axhline(np.nanmedian(value[of]), color=colours[name], lw=0.9, ls="--")
+        if one.line:
+            axis.axhline(np.nanmedian(rows[one.line].to_numpy(float)[of]), color=colour, lw=0.9, ls="--")
         marker = _MARKERS[k // 6 % len(_MARKERS)]
-        look: dict[str, Any] = {"marker": marker, "ms": 3.5, "lw": 0, "elinewidth": 0.9, "color": colours[name]}
+        look: dict[str, Any] = {"marker": marker, "ms": 3.5, "lw": 0, "elinewidth": 0.9, "color": colour}
         axis.errorbar(when[of[piece]], value[mine], error, label=name, **look)
