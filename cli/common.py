@@ -58,9 +58,10 @@ def settings_options(model: type[Settings]) -> Callable[[Callable], Callable]:
             if get_origin(kind) is Literal:
                 choices = get_args(kind)
                 kind = click.Choice([str(choice) for choice in choices])
-            default = "" if field.default in (None, "") else f" [{field.default}]"
-            option = click.option(_option(name), name, type=kind, help=f"{field.description}{default}")
-            function = option(function)
+            shown = ("no", "yes")[field.default] if kind is bool else field.default
+            told = f"{field.description}" + ("" if field.default in (None, "") else f" [{shown}]")
+            flags = (f"{_option(name)}/--no-{_option(name)[2:]}",) if kind is bool else (_option(name),)
+            function = click.option(*flags, name, type=kind, default=None, help=told)(function)
         return function
 
     return decorate

@@ -17,6 +17,7 @@ VERBS = {
     "report": "Write pages and pictures that tell how good a catalog is.",
     "status": "Show what a catalog holds and what was rejected.",
     "timing": "Tell when a pixel of a NIRCam or NIRISS frame was exposed.",
+    "combine": "Average motions of exposures by field and over fields; tell whether they agree.",
     "export": "Write a catalog's tables and ePSFs in other formats.",
     "demo": "Simulate a small field, measure it, compare with truth.",
 }

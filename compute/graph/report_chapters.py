@@ -1,4 +1,4 @@
-"""Chapters of a report that calibrations fill: tasks that draw, the pages made from their records, the way there."""
+"""Chapters of a report: tasks that draw, the pages made from their records, the way there."""
 
 from collections.abc import Callable, Mapping
 from itertools import groupby
@@ -9,6 +9,7 @@ import pandas as pd
 from catalogs.catalog import Catalog, field_path
 from catalogs.readers.scales import nominal_scale
 from compute.graph.report_distortion import Solved, draw_detector, draw_distortion, draw_scales
+from compute.graph.report_motions import motion_tasks
 from compute.graph.report_tasks import draw_epsf, draw_stability
 from compute.graph.scales import SCALE_TABLES, read_folder
 from compute.stages.distortion import Calibration
@@ -16,6 +17,7 @@ from compute.stages.library import Library
 from compute.stages.report.calibration import cube_page, cubes_section
 from compute.stages.report.distortion import distortion_page
 from compute.stages.report.distortion_scales import scale_page, scales_section
+from compute.stages.report.motion_page import motion_page, motions_section
 from compute.stages.report.page import Section
 from compute.stages.report.solution import distortions_section
 from compute.stages.report.stability import stability_page, stability_section
@@ -46,12 +48,13 @@ def chapters(
     libraries: tuple[Library, ...],
     calibrations: tuple[Calibration, ...],
 ) -> list[Chapter]:
-    """Chapters of a catalog's ePSFs, distortions and pixel scales, in this order; without tasks where it has none."""
+    """Chapters of ePSFs, distortions, scales and motions, in this order; without tasks where a catalog has none."""
     return [
         Chapter(_epsfs(catalog, exposures, libraries), _each(cube_page), cubes_section),
         Chapter(_steady(catalog, exposures), _stability, _stability_section),
         Chapter(_distortions(catalog, calibrations), _each(_distortion_page), distortions_section),
         _scales(catalog, fields),
+        Chapter(motion_tasks(catalog, exposures, fields), _each(motion_page), motions_section),
     ]
 
 

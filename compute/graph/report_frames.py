@@ -23,7 +23,7 @@ from compute.stages.report.precision import precision_figure, well_measured
 from compute.stages.report.referred import reference_figure, reference_numbers
 from compute.stages.report.residuals import bright, exposure_numbers, on_detector
 
-__all__ = ["draw_frame"]
+__all__ = ["covered", "draw_frame"]
 
 _MASTER = [
     "star_id", "x", "y", "x_error", "y_error", "mag", "n_used", "rms_x", "rms_y", "qfit", "flags",
@@ -162,10 +162,10 @@ def _by_detector(
         numbers = np.flatnonzero(tied["detector"] == detector)
         part = residuals[np.isin(residuals["number"], numbers)]
         if len(part):
-            yield detector, part, _extent(exposures, detector)
+            yield detector, part, covered(exposures, detector)
 
 
-def _extent(exposures: pd.DataFrame, detector: str) -> Extent:
+def covered(exposures: pd.DataFrame, detector: str) -> Extent:
     """Left, right, bottom and top of what all exposures together cover of a detector [pix]."""
     rows = exposures[exposures["detector"] == detector]
     left, bottom = (float(rows[f"{axis}_start"].min()) - 0.5 for axis in "xy")
@@ -183,7 +183,7 @@ def _singles(
     for number, rows in bright(residuals).groupby("number"):
         if number in chosen:
             title = _short(tied.iloc[number], f"{1e3 * numbers['rms'][number]:.1f}")
-            parts.append(Single(title, rows, _extent(exposures, tied["detector"][number])))
+            parts.append(Single(title, rows, covered(exposures, tied["detector"][number])))
     if not parts:
         return {}
     few = "" if len(numbers) <= MOST else f", the {MOST} of {len(numbers)} exposures that scatter most"

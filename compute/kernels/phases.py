@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["damping", "expected_damping", "largest_gap", "largest_hole"]
+__all__ = ["damping", "damping_between", "expected_damping", "largest_gap", "largest_hole"]
 
 _MESH = 24  # places across a pixel
 
@@ -26,6 +26,21 @@ def damping(position: NDArray, start: NDArray, harmonic: int = 1) -> float:
     turn = np.exp(2j * np.pi * harmonic * position)
     mean = np.add.reduceat(turn, start[:-1]) / np.diff(start)
     return float(np.sqrt(np.mean(np.abs(mean) ** 2)))
+
+
+def damping_between(position: NDArray, start: NDArray, group: NDArray, harmonic: int = 1) -> float:
+    """The same where images are of several groups (K,), each with an ePSF and hence a bias of its own.
+
+    Means tie the biases of groups to each other, and there are combinations of them that go away slowly: where two
+    groups see all stars at the same distance d in phase, biases b(x) and b(x - d) agree and stay. A round of averaging
+    and rebuilding is linear in the complex amplitudes of the groups' biases; this is the root of the largest eigenvalue
+    of it, which for a single group is the root mean square over stars.
+    """
+    turn = np.exp(2j * np.pi * harmonic * position)
+    n = int(group.max()) + 1
+    sums = np.array([np.add.reduceat(np.where(group == k, turn, 0.0), start[:-1]) for k in range(n)])
+    tied = (sums.conj() / np.diff(start)) @ sums.T / np.bincount(group, minlength=n)[:, None]
+    return float(np.sqrt(np.abs(np.linalg.eigvals(tied)).max()))
 
 
 def expected_damping(

@@ -1,19 +1,24 @@
 """Filters of one detector as an effective dither (Anderson & King 2000, section 5.2): common positions, own ePSFs.
 
-Exposures through several filters that were not dithered see a star at different pixel phases all the same, for filters
-differ in scale and distortion. Positions are averaged over all of them; each filter's ePSF is solved at those.
+Exposures through several filters that were not dithered see a star at different pixel phases all the same, where the
+filters differ in scale and distortion. A star has one position in all of them; each filter has its own ePSF, and each
+star its own flux through each.
 """
 
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from compute.kernels.joint import Table
 from compute.kernels.stampfit import StampFits, fit_stamps
+from compute.kernels.stamps import Stamps
 from compute.settings import CalibrateSettings
 from compute.stages.calibrate.build import Built
 from compute.stages.calibrate.judged import judge, numbers, samplings
-from compute.stages.calibrate.passes import SINGLE, dithered, enough, fine, update
+from compute.stages.calibrate.passes import SINGLE, changed, dithered, enough, fine
+from compute.stages.calibrate.solvers import improve
 from compute.stages.calibrate.stars import Pool, Stars, link, pool_of
 from compute.stages.calibrate.tables import begin, cube_of, sized, spread
 from compute.stages.cutting import HALF, Cut
@@ -22,7 +27,8 @@ from compute.stages.plane import Plane
 __all__ = ["build_together"]
 
 _LEAST = 2  # exposures of whatever filter that a star must be found in
-_SLOWER = 2  # times as many passes as with positions that are solved for, not averaged
+_APART = 1e9  # [pix] between the fiducials of filters that are solved for as one table: none has a part in another's
+_SLOWER = 2  # times as many passes, where positions are averaged and not solved for
 
 
 class _Camera:
@@ -37,27 +43,24 @@ class _Camera:
         self.seen: list[pd.DataFrame] = []
         self.change = np.inf
 
-    def improve(self, number: int, last: bool, settings: CalibrateSettings, threads: int) -> None:
-        """The next ePSF from this filter's part of the stars."""
-        self.used = self.stars.used()
-        enough(self.used.rows.size, f"stars of {self.name} not reserved", self.pool, settings)
-        if number == SINGLE:
-            self.table = spread(self.table, self.rows, self.used.rows.size, settings)
-        half = HALF if last else settings.half
-        self.table, self.change = update(self.pool, self.used, sized(self.table, half), half, settings, threads)
-        self.fits = fit_stamps(self.table, self.pool.stamps(self.fits.x, self.fits.y, self.fits.flux))
-
     def take(self, stars: Stars, first: int) -> None:
         """Its part of the stars of all filters, whose stamps here begin at `first`, with fluxes of its own."""
-        of = (stars.rows >= first) & (stars.rows < first + self.pool.exposure.size)
-        rows, gain = stars.rows[of] - first, stars.links.gain[of]
-        _, star, count = np.unique(stars.star[of], return_inverse=True, return_counts=True)
+        self.of = (stars.rows >= first) & (stars.rows < first + self.pool.exposure.size)
+        rows, gain = stars.rows[self.of] - first, stars.links.gain[self.of]
+        _, star, count = np.unique(stars.star[self.of], return_inverse=True, return_counts=True)
         weight = gain**2 / self.fits.var_flux[rows]
         flux = np.bincount(star, weight * self.fits.flux[rows] / gain) / np.bincount(star, weight)
-        links = stars.links._replace(start=np.append(0, np.cumsum(count)), slope=stars.links.slope[of], gain=gain)
+        links = stars.links._replace(start=np.append(0, np.cumsum(count)), slope=stars.links.slope[self.of], gain=gain)
         self.stars = stars._replace(
-            rows=rows, links=links, x=stars.x[of], y=stars.y[of], flux=flux[star] * gain, reserved=stars.reserved[of]
-        )
+            rows=rows, links=links, x=stars.x[self.of], y=stars.y[self.of], flux=flux[star] * gain,
+            reserved=stars.reserved[self.of],
+        )  # fmt: skip
+
+    def become(self, table: Table) -> None:
+        """A new ePSF, and all stamps fitted with it."""
+        self.change, self.used = changed(self.table, table), self.stars.used()
+        self.table = table
+        self.fits = fit_stamps(table, self.pool.stamps(self.fits.x, self.fits.y, self.fits.flux))
 
     def built(self) -> Built:
         """What has come of it."""
@@ -82,32 +85,65 @@ def build_together(
     Raises
     ------
     UnusableError
-        With too few stars through any of the filters, or where all exposures share their pixel phases.
+        With too few stars through any of the filters, or where all see a star at the same distances in pixel phase,
+        which lets the same bias stand in each.
     """
-    how = settings.model_copy(update={"solver": "direct" if settings.solver == "joint" else settings.solver})
-    parts = [_Camera(*camera, how) for camera in cameras]
+    parts = [_Camera(*camera, settings) for camera in cameras]
     rows = pd.concat([one.rows for one in parts], ignore_index=True)
-    pool, begins = _side_by_side([one.pool for one in parts])
+    pool, begins, group = _side_by_side([one.pool for one in parts])
     stars: Stars | None = None
-    passes, last = _SLOWER * how.passes, False
+    passes, last = settings.passes * (1 if settings.solver == "joint" else _SLOWER), False
     for number in range(passes + 1):
         offset = tuple(np.concatenate([one.offset[axis] for one in parts]) for axis in (0, 1))
-        stars = link(pool, _all_fits(parts), (offset[0], offset[1]), rows, plane, stars, how, least=_LEAST)
+        stars = link(pool, _all_fits(parts), (offset[0], offset[1]), rows, plane, stars, settings, least=_LEAST)
         for one, first in zip(parts, begins, strict=True):
             one.take(stars, first)
             if number > 0:
                 one.offset = fine(one.pool, one.fits, one.stars, one.offset)
             one.seen.append(judge(number, one.pool, one.fits, one.stars))
-        damped = dithered(pool, stars.used())
+        damped = dithered(pool, stars.used(), group)
         if number > 0:
             _tell(parts, number, damped)
             if last:
                 break
-        settled = max(one.change for one in parts) < how.settled
+        settled = max(one.change for one in parts) < settings.settled
         last = number == passes - 1 or (number > SINGLE and settled)
-        for one in parts:
-            one.improve(number, last, how, threads)
+        _improve(parts, stars, number, HALF if last else settings.half, settings, threads)
     return [one.built() for one in parts]
+
+
+def _improve(
+    parts: list[_Camera], stars: Stars, number: int, half: int, settings: CalibrateSettings, threads: int
+) -> None:
+    """The next ePSF of every filter: one table of all, whose stamps stand far apart, and one position per star."""
+    images = [int((~one.stars.reserved).sum()) for one in parts]
+    for one, count in zip(parts, images, strict=True):
+        enough(count, f"stars of {one.name} not reserved", one.pool, settings)
+        one.table = sized(spread(one.table, one.rows, min(images), settings) if number == SINGLE else one.table, half)
+    stamps, flux = _stamps(parts, stars, half)
+    tables = [one.table for one in parts]
+    fx = np.concatenate([table.fx + k * _APART for k, table in enumerate(tables)])
+    whole = tables[0]._replace(coef=np.concatenate([table.coef for table in tables], axis=1), fx=fx)
+    # In units of the star's flux through all filters, what a stamp has of it.
+    mean = np.add.reduceat(flux, stars.links.start[:-1]) / np.diff(stars.links.start)
+    links = stars._replace(flux=flux, links=stars.links._replace(gain=flux / mean[stars.star])).used().links
+    kept = ~stars.reserved
+    stamps = stamps._replace(**{name: getattr(stamps, name)[kept] for name in stamps._fields})
+    new = improve(whole, stamps, links, settings, threads)
+    for one, table, coef in zip(parts, tables, np.split(new.coef, len(parts), axis=1), strict=True):
+        one.become(table._replace(coef=np.ascontiguousarray(coef)))
+
+
+def _stamps(parts: list[_Camera], stars: Stars, half: int) -> tuple[Stamps, NDArray[np.float64]]:
+    """Stamps of all filters in the order of `stars`, and their imposed fluxes."""
+    pieces = [
+        one.pool.stamps(one.stars.x, one.stars.y, one.stars.flux, one.stars.rows, half)._asdict() for one in parts
+    ]
+    for k, piece in enumerate(pieces):
+        piece["at_x"] = piece["at_x"] + k * _APART
+    order = np.argsort(np.concatenate([np.flatnonzero(one.of) for one in parts]), kind="stable")
+    whole = Stamps(**{name: np.concatenate([piece[name] for piece in pieces])[order] for name in Stamps._fields})
+    return whole, whole.flux
 
 
 def _tell(parts: list[_Camera], number: int, damped: tuple[float, float]) -> None:
@@ -119,8 +155,8 @@ def _tell(parts: list[_Camera], number: int, damped: tuple[float, float]) -> Non
         } | numbers(one.seen[-1]))  # fmt: skip
 
 
-def _side_by_side(pools: list[Pool]) -> tuple[Pool, list[int]]:
-    """All stamps without their pixels, which linking does not look at; where each pool's begin."""
+def _side_by_side(pools: list[Pool]) -> tuple[Pool, list[int], NDArray[np.int64]]:
+    """All stamps without their pixels, which linking does not look at; where each pool's begin, and whose each is."""
     sizes = [pool.exposure.size for pool in pools]
     exposures = np.cumsum([0, *(pool.first.size - 1 for pool in pools)])
     first = np.cumsum([0, *sizes])
@@ -128,7 +164,8 @@ def _side_by_side(pools: list[Pool]) -> tuple[Pool, list[int]]:
     x, y, gain = (np.concatenate([getattr(pool, name) for pool in pools]) for name in ("x_pixel", "y_pixel", "gain"))
     exposure = np.concatenate([pool.exposure + k for pool, k in zip(pools, exposures, strict=False)])
     nothing = np.empty((0, 1, 1), np.float32)
-    return Pool(nothing, nothing, x, y, gain, exposure, np.concatenate([[0], *ends])), first[:-1].tolist()
+    whole = Pool(nothing, nothing, x, y, gain, exposure, np.concatenate([[0], *ends]))
+    return whole, first[:-1].tolist(), np.repeat(np.arange(len(pools)), sizes)
 
 
 def _all_fits(parts: list[_Camera]) -> StampFits:
