@@ -14,11 +14,13 @@ import xarray as xr
 
 from catalogs.cubes import open_cube
 from catalogs.errors import CatalogError, UnusableError
+from catalogs.kinematics import KINEMATICS
 from catalogs.manifest import Manifest
 from catalogs.masters import MASTER, MATCHES, TRANSFORMS
+from catalogs.motions import ZERO_POINTS, with_magnitudes
 from catalogs.parquet import read_table, write_table
 from catalogs.scales import SCALES
-from catalogs.schema import Column, Table
+from catalogs.schema import Table
 from catalogs.store import Store
 from catalogs.tables import EXPOSURES, MEASUREMENTS
 
@@ -97,8 +99,24 @@ class Catalog:
 
     @property
     def motions(self) -> Any:
-        """MOTIONS of all fields: a lazy frame."""
-        return self._tree("motions", "motions", None)
+        """MOTIONS of all fields: a lazy frame, a partition per tile of sky; magnitudes in every filter of any field."""
+        some = {path.split("/")[1]: path for path in self.store.list("motions", ".parquet")}  # a file of each field
+        names: set[str] = set()
+        for path in some.values():
+            with self.store.open(path) as file:
+                names.update(pq.read_schema(file).names)
+        filters = [name.removeprefix("mag_") for name in names if name.startswith("mag_")]
+        return self._tree("motions", "motions", with_magnitudes(filters))
+
+    @property
+    def zero_points(self) -> Any:
+        """ZERO_POINTS of the motions of all fields: a lazy frame, a partition per field."""
+        return self._tree("zero_points", "zero points", ZERO_POINTS)
+
+    @property
+    def kinematics(self) -> Any:
+        """KINEMATICS of all fields: a lazy frame, a partition per field."""
+        return self._tree("kinematics", "kinematics", KINEMATICS)
 
     def epsf(self, instrument: str, detector: str, filter: str, mjd: float | None = None) -> xr.Dataset:
         """The newest ePSF cube, of those valid at `mjd` if given; arrays are read when touched."""
@@ -138,18 +156,13 @@ class Catalog:
         single = f", only those of single exposures in {folder}/perturbed" if found else ""
         raise CatalogError(f"{self.store.url}: no calibration in {folder}{single}; there are {there}")
 
-    def _tree(self, folder: str, content: str, table: Table | None) -> Any:
+    def _tree(self, folder: str, content: str, table: Table) -> Any:
         paths = self.store.list(folder, ".parquet")
         if not paths:
             raise CatalogError(f"{self.store.url}: the catalog has no {content} yet")
         values: list[dict[str, Any]] = [
             dict(part.split("=", 1) for part in path.split("/") if "=" in part) for path in paths
         ]
-        if table is None:
-            with self.store.open(paths[0]) as file:
-                schema = pq.read_schema(file)
-            declared = tuple(Column(key, "string", "", "meta.id", key) for key in values[0])
-            table = Table.from_arrow(folder.upper(), schema, declared)
         numbers = [key.name for key in table.keys if key.dtype == "float64"]
         values = [value | {name: float(value[name]) for name in numbers} for value in values]
         return _engine()(paths, values, table, self.store, _digest(self.manifest.to_json()))

@@ -17,6 +17,9 @@ _DATASETS = {
     "transforms": "Parquet, by field: how every exposure lies on its master frame",
     "matches": "Parquet, by field: which measurement and which reference source is which star",
     "master": "Parquet, by field, instrument, filter and epoch: mean positions and magnitudes, a file per tile of sky",
+    "motions": "Parquet, by field: places, proper motions and parallaxes of stars, a file per tile of sky",
+    "zero_points": "Parquet, by field: what motions are relative to, and how well that is known",
+    "kinematics": "Parquet, by field: mean motions, shares and dispersions of populations",
     "cubes": "Zarr, ePSF and distortion by instrument, detector and filter",
 }
 

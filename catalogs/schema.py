@@ -120,18 +120,6 @@ class Table:
         pandas = pa.Schema.from_pandas(self.empty(), preserve_index=False).metadata
         return pa.schema(fields, metadata=pandas | file_metadata(self.name, self.columns, lengths or {}))
 
-    @classmethod
-    def from_arrow(cls, name: str, schema: pa.Schema, keys: tuple[Column, ...] = ()) -> "Table":
-        """The declaration a file's schema tells; ranges are not in files."""
-        columns = []
-        for field in schema:
-            told = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
-            unit, ucd, description = (told.get(key, "") for key in ("unit", "ucd", "description"))
-            nan = pa.types.is_floating(field.type) and not field.nullable
-            dtype = {"double": "float64", "float": "float32"}.get(str(field.type), str(field.type))
-            columns.append(Column(field.name, dtype, unit, ucd, description, nullable=field.nullable, nan=nan))
-        return cls(name, tuple(columns), keys)
-
     def empty(self, keys: bool = False) -> pd.DataFrame:
         """Frame without rows; `keys` adds the path keys at the end. Serves as Dask's meta."""
         columns = self.columns + self.keys if keys else self.columns

@@ -3,7 +3,9 @@
 from functools import partial
 
 from catalogs.flags import MEANINGS
+from catalogs.kinematics import KINEMATICS
 from catalogs.masters import MASTER, MATCHES, TRANSFORMS
+from catalogs.motions import MOTIONS, ZERO_POINTS
 from catalogs.residuals import RESIDUALS
 from catalogs.scales import SCALE_DIFFERENCES, SCALE_MEANS, SCALES
 from catalogs.schema import Column, Table
@@ -132,7 +134,19 @@ MEASUREMENTS = Table(
     ),
 )
 
-_OTHERS = (TRANSFORMS, MATCHES, MASTER, SCALES, SCALE_MEANS, SCALE_DIFFERENCES, RESIDUALS, STABILITY)
+_OTHERS = (
+    TRANSFORMS,
+    MATCHES,
+    MASTER,
+    SCALES,
+    SCALE_MEANS,
+    SCALE_DIFFERENCES,
+    RESIDUALS,
+    STABILITY,
+    MOTIONS,
+    ZERO_POINTS,
+    KINEMATICS,
+)
 
 
 def page() -> str:

@@ -51,10 +51,10 @@ def settings_options(model: type[Settings]) -> Callable[[Callable], Callable]:
     def decorate(function: Callable) -> Callable:
         for name, field in reversed(model.model_fields.items()):
             kind: Any = field.annotation
-            if isinstance(kind, type) and issubclass(kind, Settings):
-                continue
             if get_origin(kind) is UnionType:  # a value or nothing
                 kind = next(one for one in get_args(kind) if one is not NoneType)
+            if get_origin(kind) in (tuple, dict) or (isinstance(kind, type) and issubclass(kind, Settings)):
+                continue
             if get_origin(kind) is Literal:
                 choices = get_args(kind)
                 kind = click.Choice([str(choice) for choice in choices])

@@ -8,16 +8,18 @@ import click
 # Verb -> what it does. Kept here so that help needs no imports.
 VERBS = {
     "run": "Run every stage a recipe names; resume where it stopped.",
-    "simulate": "Draw skies with known truth as the files that telescopes deliver.",
+    "simulate": "Draw skies with known truth as the files telescopes deliver.",
     "measure": "Enter frames into a catalog and measure their stars.",
     "ingest": "Enter frames into a catalog without measuring them.",
     "calibrate": "Build library ePSFs from dithered exposures.",
     "frame": "Average measurements in master frames of a field.",
     "match": "Pair stars of master frames with a reference catalog.",
+    "motion": "Fit proper motions to positions at several epochs.",
+    "kinematics": "Measure how populations of a field's stars move and scatter.",
     "report": "Write pages and pictures that tell how good a catalog is.",
     "status": "Show what a catalog holds and what was rejected.",
     "timing": "Tell when a pixel of a NIRCam or NIRISS frame was exposed.",
-    "combine": "Average motions of exposures by field and over fields; tell whether they agree.",
+    "combine": "Average motions of exposures and tell whether they agree.",
     "export": "Write a catalog's tables and ePSFs in other formats.",
     "demo": "Simulate a small field, measure it, compare with truth.",
 }

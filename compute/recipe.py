@@ -12,14 +12,16 @@ from compute.settings import (
     CalibrateSettings,
     FrameSettings,
     GeometrySettings,
+    KinematicsSettings,
     MatchSettings,
     MeasureSettings,
+    MotionSettings,
     ReferenceSettings,
     Settings,
     faults,
 )
 
-STAGES = ("ingest", "calibrate", "measure", "frame", "match", "report")
+STAGES = ("ingest", "calibrate", "measure", "frame", "match", "motion", "kinematics", "report")
 
 
 class ExposureSection(Settings):
@@ -74,6 +76,8 @@ class Recipe(Settings):
     measure: MeasureSection = MeasureSection()
     frame: FrameSettings = FrameSettings()
     match: MatchSettings = MatchSettings()
+    motion: MotionSettings = MotionSettings()
+    kinematics: KinematicsSettings = KinematicsSettings()
 
     @field_validator("stages")
     @classmethod
@@ -86,6 +90,10 @@ class Recipe(Settings):
             raise ValueError("[exposures] is absent, expected files for stage ingest")
         if {"frame", "match"} & set(self.stages) and not self.field:
             raise ValueError("field is not set, expected a name: stages frame and match work on one field of sky")
+        if "motion" in self.stages and not self.field:
+            raise ValueError("field is not set, expected a name: stage motion works on one field of sky")
+        if "kinematics" in self.stages and not self.field:
+            raise ValueError("field is not set, expected a name: stage kinematics works on one field of sky")
         if self.calibrate.distortion == "solve" and self.reference is None:
             raise ValueError('[reference] is absent, expected a catalog, or distortion = "self" in [calibrate]')
         if "match" in self.stages and self.reference is None:
@@ -128,7 +136,20 @@ def _located(recipe: Recipe, base: Path) -> Recipe:
     if recipe.reference:
         file = absolute(recipe.reference.file, base)
         changed["reference"] = recipe.reference.model_copy(update={"file": file})
+    changed["motion"] = _located_motion(recipe.motion, base)
+    if compare := recipe.kinematics.compare:
+        file = absolute(compare.reference.file, base)
+        against = compare.model_copy(update={"reference": compare.reference.model_copy(update={"file": file})})
+        changed["kinematics"] = recipe.kinematics.model_copy(update={"compare": against})
     return recipe.model_copy(update=changed)
+
+
+def _located_motion(settings: MotionSettings, base: Path) -> MotionSettings:
+    """Frames inside the catalog, and the name of the reference, are no paths."""
+    first, zero = settings.first_epoch, settings.zero_point
+    if first.partition("master/")[0]:
+        first = first if first == "reference" else absolute(first, base)
+    return settings.model_copy(update={"first_epoch": first, "zero_point": zero and absolute(zero, base)})
 
 
 def absolute(path: str, base: Path) -> str:

@@ -331,7 +331,7 @@ class MotionSettings(Settings):
 
 
 class PopulationSettings(Settings):
-    """Stars that are looked at together: by magnitude and colour, by place, by motion; whatever is not set holds all."""
+    """Stars that are looked at together: by magnitude and colour, place, motion; what is not set leaves out none."""
 
     magnitude: str = Field("", description="filter of magnitudes, of bright, faint, the CMD and radii")
     bright: float | None = Field(None, description="stars are fainter than this [mag]")
@@ -344,9 +344,11 @@ class PopulationSettings(Settings):
     radii: tuple[tuple[float, float], ...] = Field(
         (), description="magnitudes and how far from that motion members are there [mag, mas/yr]; linear in between"
     )
-    components: int = Field(1, ge=1, le=8, description="Gaussians that motions are a mixture of")
+    components: int = Field(
+        1, ge=1, le=8, description="Gaussians that motions are a mixture of; a cluster's field stars are one of them"
+    )
     axis: float | None = Field(
-        None, ge=-180, le=360, description="position angle of the line of a histogram [deg]; the longest axis unless set"
+        None, ge=-180, le=360, description="position angle of the line of a histogram [deg]; the long axis unless set"
     )
 
     @model_validator(mode="after")
@@ -363,8 +365,6 @@ class PopulationSettings(Settings):
             raise ValueError("only one of motion and radii is set, expected both or neither")
         if any(radius <= 0 for _, radius in self.radii) or list(self.radii) != sorted(self.radii):
             raise ValueError(f"radii are {self.radii}, expected rising magnitudes and radii above zero")
-        if self.motion is not None and self.components > 1:
-            raise ValueError(f"components is {self.components} with motion, expected 1: members of one cluster")
         return self
 
 

@@ -19,7 +19,7 @@ _THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREAD
 
 MEASURING, SIMULATING = "compute.kernels.warm", "compute.kernels.simulate.warm"
 FRAMING, CALIBRATING = "compute.kernels.warm_frames", "compute.kernels.warm_calibration"
-DISTORTING = "compute.kernels.warm_distortion"
+DISTORTING, MOVING = "compute.kernels.warm_distortion", "compute.kernels.warm_motions"
 
 
 class WarmKernels(WorkerPlugin):

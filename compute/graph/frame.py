@@ -183,7 +183,7 @@ def _publish(job: _Job, catalog: Catalog, solved: pd.DataFrame, counts: dict[str
         catalog.write_manifest(
             catalog.manifest.with_stage("frame", {**known, job.field: known[job.field] | {"digest": ""}})
         )
-    for place in (field_path(dataset, job.field) for dataset in SCALE_TABLES):
+    for place in (field_path(dataset, job.field) for dataset in (*SCALE_TABLES, "motions", "zero_points")):
         if job.store.exists(place):  # went with the old frames, as matches do
             job.store.remove(place)
     for place in job.target.values():
@@ -199,8 +199,9 @@ def _publish(job: _Job, catalog: Catalog, solved: pd.DataFrame, counts: dict[str
         "versions": versions(),
     }
     manifest = catalog.manifest.with_stage("frame", {**known, job.field: entry})
-    matched = manifest.provenance.get("match", {})
-    if job.field in matched:  # went with the old frames
-        manifest = manifest.with_stage("match", {name: made for name, made in matched.items() if name != job.field})
+    for stage in ("match", "motion"):
+        made = manifest.provenance.get(stage, {})
+        if job.field in made:  # went with the old frames
+            manifest = manifest.with_stage(stage, {name: entry for name, entry in made.items() if name != job.field})
     catalog.write_manifest(manifest)
     job.store.remove(job.staging)

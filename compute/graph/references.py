@@ -9,6 +9,7 @@ import pandas as pd
 from catalogs.references import Reference
 from catalogs.store import Store
 from compute.settings import ReferenceSettings
+from compute.stages.motion.positions import Known
 from compute.stages.reference import propagated
 
 __all__ = ["digest", "near", "read_sources", "stage_sources"]
@@ -24,7 +25,7 @@ def near(settings: ReferenceSettings, within: float) -> ReferenceSettings:
     return settings.model_copy(update={"radius": (within + 5.0) / 60.0})
 
 
-def digest(reference: Reference | None, settings: ReferenceSettings | None) -> str:
+def digest(reference: Reference | Known | None, settings: ReferenceSettings | None) -> str:
     """Changes with the sources and with how they are used; empty without a catalog."""
     if reference is None or settings is None:
         return ""

@@ -12,7 +12,9 @@ from compute.graph.apply import Progress
 from compute.graph.calibrate import calibrate
 from compute.graph.frame import frame
 from compute.graph.geometry import geometry
+from compute.graph.kinematics import kinematics
 from compute.graph.match import match
+from compute.graph.motion import motion
 from compute.graph.pipeline import Report
 from compute.graph.report import report as write_report
 from compute.recipe import CalibrateSection, MeasureSection, Recipe, expand
@@ -99,6 +101,10 @@ def run(recipe: Recipe, client: Client, *, fresh: bool = False, progress: Progre
                 )
             elif stage == "frame":
                 report = frame(catalog, client, recipe.field, recipe.frame, recipe.reference, **options)
+            elif stage == "motion":
+                report = motion(catalog, client, recipe.field, recipe.motion, recipe.reference, **options)
+            elif stage == "kinematics":
+                report = kinematics(catalog, client, recipe.field, recipe.kinematics, **options)
             elif stage == "report":
                 report = write_report(catalog, client, recipe.field or None, **options)[0]
             else:

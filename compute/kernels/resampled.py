@@ -1,7 +1,8 @@
 """Histograms of motions along a line that depend neither on where bins begin nor on single stars, and their Gaussians.
 
-The published way (Libralato et al. 2019; 2023, section 5): motions are sampled many times with noise added as their errors
-have it, all histograms are averaged, and several Gaussians are fitted to the mean at once. What is added widens them.
+The published way (Libralato et al. 2019; 2023, section 5): motions are sampled many times with noise added as their
+errors have it, all histograms are averaged, and several Gaussians are fitted to the mean at once. What is added widens
+them; a narrow group on a wide one so loses some of its share to it.
 """
 
 from typing import NamedTuple
@@ -79,13 +80,16 @@ def fit_peaks(histogram: Histogram, fractions: NDArray, means: NDArray, sigmas: 
     start = np.concatenate([fractions, means, sigmas])
     low = np.repeat([0.0, edges[0], width / 4], k)
     high = np.repeat([2.0, edges[-1], edges[-1] - edges[0]], k)
-    found = least_squares(residuals, np.clip(start, low, high), bounds=(low, high), x_scale=np.repeat([0.1, width, width], k))
+    scale = np.repeat([0.1, width, width], k)
+    found = least_squares(residuals, np.clip(start, low, high), bounds=(low, high), x_scale=scale)
     covariance = np.linalg.pinv(found.jac.T @ found.jac)
     areas, middles, wide = found.x.reshape(3, k)
     share = areas / areas.sum()
     turn = (np.eye(k) - share[:, None]) / areas.sum()
     share_error = np.sqrt(np.diag(turn @ covariance[:k, :k] @ turn.T))
     middle_error, wide_error = np.sqrt(np.diag(covariance)[k:]).reshape(2, k)
-    order = np.argsort(middles, kind="stable")
-    peaks = (each[order] for each in (share, middles, wide, share_error, middle_error, wide_error))
-    return Peaks(*peaks, 2 * float(found.cost), counts.size - 3 * k)
+    o = np.argsort(middles, kind="stable")
+    return Peaks(
+        share[o], middles[o], wide[o], share_error[o], middle_error[o], wide_error[o], 2 * float(found.cost),
+        counts.size - 3 * k,
+    )  # fmt: skip

@@ -7,18 +7,17 @@ from importlib.metadata import EntryPoints, version
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import xarray as xr
 from sample import FILTERS, NAMES, fill, make_exposures, make_stars
 
 from catalogs import open_catalog
-from catalogs.catalog import Catalog, create_or_open, frame_path, measurement_path, read_part
+from catalogs.catalog import Catalog, create_or_open, field_path, frame_path, measurement_path, read_part
 from catalogs.cubes import write_cube
 from catalogs.errors import CatalogError, UnusableError
 from catalogs.manifest import Manifest
 from catalogs.masters import MASTER
+from catalogs.motions import MOTIONS, with_magnitudes
 from catalogs.parquet import read_table, write_table
 from catalogs.schema import TableError
 from catalogs.tables import EXPOSURES, MEASUREMENTS
@@ -258,11 +257,19 @@ def test_master__before_and_after_there_is_one(catalog):
     assert frame.attrs["units"]["x"] == "pix"
 
 
-def test_motions__columns_are_those_of_the_files(catalog):
-    rows = pa.table({"star_id": [2**53 + 1]}, schema=pa.schema([pa.field("star_id", pa.int64(), False)]))
-    catalog.store.commit("motions/field=lmc/part-0.parquet", lambda file: pq.write_table(rows, file))
-    frame = catalog.motions.compute(scheduler="sync")
-    assert frame.to_dict("records") == [{"star_id": 2**53 + 1, "field": "lmc"}]
+def test_motions__fields_of_unlike_filters_are_one_table(catalog):
+    for field, filter in (("lmc", "F090W"), ("m31", "F606W")):
+        known = dict.fromkeys(MOTIONS.names, 2) | {"source_id": 2**53 + 1, "ref_epoch": 2022.33}
+        known |= {name: 0.5 for name in known if name.endswith("_corr")}
+        table = with_magnitudes([filter])
+        rows = table.conform(pd.DataFrame([known | {f"mag_{filter}": 20.0}]))
+        path = f"{field_path('motions', field)}/part-0_0.parquet"
+        catalog.store.commit(path, lambda file, rows=rows, table=table: write_table(rows, table, file))
+    frame = catalog.motions.compute(scheduler="sync").set_index("field")
+    assert frame["source_id"].tolist() == [2**53 + 1, 2**53 + 1]
+    assert frame.loc["lmc", "mag_F090W"] == frame.loc["m31", "mag_F606W"] == 20.0
+    assert frame["mag_F606W"].isna().tolist() == [True, False]
+    assert frame.attrs["units"]["pmra"] == "mas/yr"
 
 
 def test_lazy_table__no_files_is_an_empty_frame(catalog):

@@ -97,14 +97,6 @@ def test_conform__a_column_that_is_absent_or_cannot_be_cast_is_named():
         TOY.conform(toy().assign(star=[1.0, np.nan, 3.0]))
 
 
-def test_from_arrow__a_file_tells_its_own_declaration(path):
-    told = Table.from_arrow("TOY", pq.read_schema(path), TOY.keys)
-    assert [(c.name, c.dtype, c.unit, c.ucd, c.description, c.nullable) for c in told.columns] == [
-        (c.name, c.dtype, c.unit, c.ucd, c.description, c.nullable) for c in COLUMNS
-    ]
-    told.check(read_table(path, told), "read")
-
-
 def test_table__survives_pickling():
     assert pickle.loads(pickle.dumps(TOY)) == TOY
 

@@ -73,6 +73,7 @@ def test_geometry__again_it_does_nothing(solved, client):
     }
 
 
+@pytest.mark.slow
 def test_geometry__published_chain_ends_with_a_map_of_all_filters(tmp_path, client):
     catalog, reference = make(tmp_path)
     with catalog.store.lock():

@@ -86,6 +86,7 @@ def test_solve__without_a_reference_and_roll_names_what_is_free(field):
     assert told["scatter"] < 1.1 * NOISE
 
 
+@pytest.mark.slow
 def test_solve__two_chips_lie_apart():
     cube = truth("WFC", "F606W", gap=3.0)
     field = Field(cube, n_stars=3000)

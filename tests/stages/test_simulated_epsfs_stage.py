@@ -153,6 +153,7 @@ def test_dataset__opens_as_a_cube(blue):
     assert float(dataset["focus"].sel(v=0, u=0)) == pytest.approx(blue.core(), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_build__is_the_same_again_and_another_for_another_detector():
     wfpc2 = INSTRUMENTS["WFPC2"]
     one, again, other = (

@@ -16,6 +16,7 @@ __all__ = ["SINGLE", "changed", "dithered", "enough", "fine", "update"]
 
 SINGLE = 2  # passes with one ePSF for the whole detector
 _UNDITHERED = 0.95  # share of a pixel-phase bias that dithers may leave
+_HARDLY = 0.98  # the same where several ePSFs are solved for at once, which tells from little
 _CELL = 64.0  # [pix] cells of the distortion that polynomials leave; wider ones where they have fewer stamps
 _USUAL, _FEW = 25, 8  # stamps in a cell; those that tell little
 
@@ -52,11 +53,11 @@ def dithered(pool: Pool, stars: Stars, group: NDArray[np.int64] | None = None) -
     x, y = pool.x_pixel[stars.rows] + stars.x, pool.y_pixel[stars.rows] + stars.y
     of = np.zeros(x.size, np.int64) if group is None else group[stars.rows]
     left_x, left_y = (damping_between(axis, stars.links.start, of) for axis in (x, y))
-    damped = left_x, left_y
+    damped, most = (left_x, left_y), _UNDITHERED if group is None else _HARDLY
     for axis, left in zip("xy", damped, strict=True):
-        if left > _UNDITHERED:
+        if left > most:
             found = f"exposures at the same pixel phases in {axis}, whose mean has {left:.2f} of a single one's bias"
-            raise UnusableError("calibrate", found, f"at most {_UNDITHERED}: dithers by fractions of a pixel")
+            raise UnusableError("calibrate", found, f"at most {most}: dithers by fractions of a pixel")
     return damped
 
 

@@ -16,7 +16,7 @@ from compute.stages.report.style import GREY, new_figure, styled
 __all__ = ["View", "drawn_view", "finding_figure", "shades"]
 
 _SHOWN = 40_000  # stars, the brightest
-_LARGEST = 22.0  # points squared
+_LARGEST = 18.0  # points squared
 _WIDTH = 2.2  # pixels, sigma of a star that is drawn
 _SOFT = 8.0  # of the stretch
 
@@ -58,7 +58,7 @@ def finding_figure(rows: pd.DataFrame, view: View, circle: float | None, label: 
 def _stars(axis: Axes, rows: pd.DataFrame) -> None:
     shown = rows.nsmallest(_SHOWN, "mag").iloc[::-1]  # bright ones on top
     rank = shown["mag"].rank(pct=True).to_numpy()
-    size = _LARGEST * (1 - rank) ** 3 * min(1.0, (4000 / max(len(shown), 1)) ** 0.5) + 0.4
+    size = _LARGEST * (1 - rank) ** 5 * min(1.0, (4000 / max(len(shown), 1)) ** 0.5) + 0.4
     axis.set(aspect="equal", xlabel="east [arcsec]", ylabel="north [arcsec]")
     known = np.isfinite(shown["colour"].to_numpy())
     axis.scatter(shown["east"][~known], shown["north"][~known], s=size[~known], color=GREY, lw=0, rasterized=True)

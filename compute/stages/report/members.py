@@ -47,7 +47,8 @@ def member_figure(
     magnitude_axis(axis, rows, filters)
     reach = 4 * max((radius for *_, radius in circles), default=0.1)
     for k, (bright, faint, radius) in enumerate(circles):
-        axis.axhline(faint, color=RED, lw=0.7, ls=":")
+        if k < count - 1:
+            axis.axhline(faint, color=RED, lw=0.7, ls=":")
         small = figure.add_subplot(grid[k, 1])
         inside = near & ((rows["mag"] >= bright) & (rows["mag"] < faint)).to_numpy()
         for chosen, ink in ((inside & ~members, PALE), (inside & members, "black")):
@@ -56,6 +57,6 @@ def member_figure(
         small.set(xlim=(motion[0] + reach, motion[0] - reach), ylim=(motion[1] - reach, motion[1] + reach))
         small.set(box_aspect=1, ylabel=PMDEC if k == count // 2 else "", xlabel=PMRA if k == count - 1 else "")
         small.tick_params(labelbottom=k == count - 1)
-        told = f"{bright:g} to {faint:g} mag\n{radius:.3f} mas/yr\n{int((inside & members).sum())} stars"
+        told = f"{bright:.1f} to {faint:.1f} mag\n{radius:.3f} mas/yr\n{int((inside & members).sum())} stars"
         small.text(1.06, 0.5, told, transform=small.transAxes, va="center", fontsize=9)
     return figure

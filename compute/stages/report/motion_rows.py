@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from catalogs.flags import Flag
 from compute.kernels.celestial import project
 
-__all__ = ["MOVING", "Filters", "best_range", "choose_filters", "clean", "moving_rows", "wavelength"]
+__all__ = ["MOVING", "Filters", "best_range", "choose_filters", "clean", "magnitudes", "moving_rows", "wavelength"]
 
 MOVING = [
     "star_id", "ra", "dec", "pmra", "pmdec", "pmra_error", "pmdec_error", "pmra_pmdec_corr", "flags", "aligning",
 ]  # fmt: skip
 _PARDONED = np.uint32(Flag.CUTOUT | Flag.CTE | Flag.GROUP_FIT)
 _INFRARED = {"IR", "NIRISS", "NIRCAM", "NICMOS"}  # instruments or detectors whose filters count in 10 nm
+_VISIBLE = 0.6  # micron
 _WIDE, _STEP, _LEAST = 1.5, 0.25, 50  # mag; stars
-_MAS = 3.6e6  # in a degree
 
 
 class Filters(NamedTuple):
@@ -47,20 +47,27 @@ def wavelength(instrument: str, detector: str, filter: str) -> float:
 def choose_filters(motions: pd.DataFrame, waves: Mapping[str, float]) -> Filters:
     """Filter of most magnitudes, with the one whose colours are many and of a long lever arm.
 
-    `motions` has the columns of MOTIONS, `waves` the wavelength of each filter [micron]. ValueError without magnitudes.
+    `motions` has the columns of MOTIONS, `waves` the wavelengths [micron] of filters; others, as a reference catalog's,
+    are taken for visible light, and for colours alone unless there are no more. ValueError without magnitudes.
     """
-    names = [name.removeprefix("mag_") for name in motions if str(name).startswith("mag_")]
-    names = sorted(names, key=lambda name: (waves.get(name, np.inf), name))
-    known = {name: motions[f"mag_{name}"].notna().to_numpy() for name in names}
+    known = {name: motions[f"mag_{name}"].notna().to_numpy() for name in magnitudes(motions)}
     if not any(mask.any() for mask in known.values()):
         raise ValueError("found no magnitudes, expected a column mag_<filter>")
-    first = max(names, key=lambda name: known[name].sum())  # of equals the bluest
-    arms = {name: abs(np.log(waves.get(name, np.nan) / waves.get(first, np.nan))) for name in names if name != first}
-    arms = {name: arm * (known[name] & known[first]).sum() for name, arm in arms.items() if np.isfinite(arm)}
-    if not arms or max(arms.values()) == 0:
+    wave = {name: waves.get(name, _VISIBLE) for name in known}
+    names = sorted(known, key=lambda name: (wave[name], name))
+    first = max(
+        names, key=lambda name: (name in waves and known[name].any(), known[name].sum())
+    )  # of equals the bluest
+    arms = {name: abs(np.log(wave[name] / wave[first])) * (known[name] & known[first]).sum() for name in names}
+    other = max(names, key=lambda name: arms[name])
+    if not arms[other] > 0:
         return Filters(first)
-    other = max(arms, key=lambda name: arms[name])
-    return Filters(first, *sorted((first, other), key=lambda name: waves[name]))
+    return Filters(first, *sorted((first, other), key=lambda name: wave[name]))
+
+
+def magnitudes(motions: pd.DataFrame) -> list[str]:
+    """Filters that MOTIONS have a column of magnitudes in."""
+    return [str(name).removeprefix("mag_") for name in motions if str(name).startswith("mag_")]
 
 
 def moving_rows(motions: pd.DataFrame, filters: Filters, centre: tuple[float, float]) -> pd.DataFrame:

@@ -1,0 +1,100 @@
+"""Stage `motion` on a cluster: the field is aligned as a whole, then its stars are fitted, a tile a task."""
+
+from typing import Any
+
+from distributed import Client
+
+from catalogs.catalog import Catalog, field_path
+from catalogs.errors import PiazziError, UnusableError
+from catalogs.motions import MOTIONS
+from compute.graph.apply import Progress, apply, run_all
+from compute.graph.motion_inputs import inputs, observers, placed_exposures
+from compute.graph.motion_tasks import Job, align_field, fit_tile
+from compute.graph.pipeline import Report, versions
+from compute.graph.scales import read_folder
+from compute.settings import MotionSettings, ReferenceSettings
+from compute.stages.motion.field import epochs_of
+from compute.stages.motion.table import Common
+
+__all__ = ["motion"]
+
+_DATASETS = ("motions", "zero_points")
+
+
+def motion(
+    catalog: Catalog,
+    client: Client,
+    field: str,
+    settings: MotionSettings,
+    reference: ReferenceSettings | None = None,
+    *,
+    fresh: bool = False,
+    progress: Progress | None = None,
+) -> Report:
+    """Proper motions of the stars of a field from its master frames and a catalog's positions: MOTIONS.
+
+    Parameters
+    ----------
+    reference
+        Catalog that may be the first epoch, and that motions may be tied to.
+    fresh
+        Make them again though nothing changed.
+
+    Raises
+    ------
+    UnusableError
+        Where the field has no master frames, or all positions are of one time; where too few stars align the epochs.
+    """
+    made, report, past = inputs(catalog, field, settings, reference), Report("motion"), _past(catalog)
+    there = all(catalog.store.exists(field_path(dataset, field)) for dataset in _DATASETS)
+    if past.get(field, {}).get("digest") == made.digest and there and not fresh:
+        report.skipped = len(made.tiles)
+        return report
+    ties = placed_exposures(catalog, field)
+    epochs = tuple(epochs_of(observers(ties, made.keys), made.first, settings))
+    folder = f".staging/motion/{field}"
+    if catalog.store.exists(folder):
+        catalog.store.remove(folder)
+    job = Job(catalog.store, folder, field, made.keys, epochs, made.tiles, made.plane, settings)
+    numbers, common = _align(client, job, (made.first, made.zero, ties), progress)
+    run_all(client, "motion", fit_tile, {f"{i}_{j}": (job, (i, j), common) for i, j in made.tiles}, progress)
+    entry = {"settings": settings.model_dump(mode="json"), "versions": versions(), **numbers, "digest": made.digest}
+    entry["reference"] = reference and reference.model_dump(mode="json")
+    _publish(catalog, job, entry)
+    report.done = len(made.tiles)
+    return report
+
+
+def _past(catalog: Catalog) -> dict[str, Any]:
+    """What earlier calls recorded, by field."""
+    return dict(catalog.manifest.provenance.get("motion", {}))
+
+
+def _align(client: Client, job: Job, inputs: tuple, progress: Progress | None) -> tuple[dict[str, Any], Common]:
+    """Align the field in one task; PiazziError where it cannot be."""
+    (end,) = apply(client, "align", align_field, {job.field: (job, *inputs)}, progress)
+    if end.failure:
+        raise PiazziError(end.failure)
+    if isinstance(end.result, UnusableError):
+        raise end.result
+    return end.result
+
+
+def _publish(catalog: Catalog, job: Job, entry: dict[str, Any]) -> None:
+    """Move both tables of the field to their places, then record what they were made from."""
+    entry = entry | _counted(job)
+    others = {name: made for name, made in _past(catalog).items() if name != job.field}
+    catalog.write_manifest(catalog.manifest.with_stage("motion", others))  # until both are moved
+    for place in (field_path(dataset, job.field) for dataset in _DATASETS):
+        catalog.store.publish(f"{job.folder}/{place}", place)
+    catalog.write_manifest(catalog.manifest.with_stage("motion", {**others, job.field: entry}))
+    catalog.store.remove(job.folder)
+
+
+def _counted(job: Job) -> dict[str, Any]:
+    """How many stars have a motion, and the median errors of those that align [mas/yr]."""
+    parts = read_folder(job.store, f"{job.folder}/{field_path('motions', job.field)}", MOTIONS)
+    if parts.empty:
+        raise UnusableError(f"motion: field {job.field}", "no star seen at two epochs", "some")
+    errors = parts.loc[parts["aligning"], ["pmra_error", "pmdec_error"]]
+    return {"stars": len(parts), "median_error": errors.median().tolist()}

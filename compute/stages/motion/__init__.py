@@ -1,0 +1,1 @@
+"""Stage `motion`: from positions at several epochs to proper motions."""

@@ -1,0 +1,207 @@
+"""Stage `kinematics`: populations of a simulated LMC, members of a cluster, and Gaia beside them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import chi2
+
+from catalogs.errors import PiazziError
+from catalogs.flags import Flag
+from catalogs.kinematics import KINEMATICS
+from compute.settings import KinematicsSettings, PopulationSettings
+from compute.stages.kinematics.choose import choose, usable
+from compute.stages.kinematics.compare import compare, pair_by_id, pair_by_place
+from compute.stages.kinematics.measure import measure
+from tests.kinematic import CLUSTER, OLD, YOUNG, draw
+
+BLUE, RED = [[-0.6, 16], [0.3, 16], [0.3, 21], [-0.6, 21]], [[0.3, 16], [1.2, 16], [1.2, 21], [0.3, 21]]
+CMD = {"magnitude": "F090W", "colour": "F090W-F150W"}
+PLACE = {"circle": (*CLUSTER, 25.0)}
+SETTINGS = KinematicsSettings(
+    distance=49.5,
+    distance_error=0.5,
+    starts=6,
+    populations={
+        "old": PopulationSettings(**CMD, cmd=RED),
+        "young": PopulationSettings(**CMD, cmd=BLUE, components=3, axis=45.0),
+        "cluster": PopulationSettings(
+            **CMD, **PLACE, cmd=BLUE, motion=YOUNG[1].motion, radii=((17.0, 0.09), (20.0, 0.20)), components=3
+        ),
+    },
+)
+
+
+def measured(motions, name, settings=SETTINGS):
+    return measure(motions, name, settings.populations[name], settings)
+
+
+@pytest.fixture(scope="module")
+def lmc():
+    return draw(1)
+
+
+@pytest.fixture(scope="module")
+def found(lmc):
+    return {name: measured(lmc.motions, name) for name in SETTINGS.populations}
+
+
+def rows(found, name, method):
+    table = found[name].rows
+    return table[table["method"] == method]
+
+
+def test_groups__over_ten_fields_means_fractions_and_dispersions_are_the_true_ones():
+    pulls, shares, old, cluster = [], [], [], []
+    settings = SETTINGS.model_copy(update={"samplings": 0, "starts": 3})
+    for seed in range(10):
+        motions = draw(100 + seed, n_young=6000).motions
+        young = measured(motions, "young", settings).rows.iloc[1:]
+        for row, group in zip(young.itertuples(), YOUNG, strict=True):
+            pulls += [(row.pmra - group.motion[0]) / row.pmra_error, (row.pmdec - group.motion[1]) / row.pmdec_error]
+        shares.append(young["fraction"] - [group.share for group in YOUNG])
+        cluster.append((young["sigma"].iloc[1] - YOUNG[1].sigma) / young["sigma_error"].iloc[1])
+        old.append(measured(motions, "old", settings).rows["sigma"].to_numpy() / OLD.sigma - 1)
+    assert 0.01 < chi2.sf(np.square(pulls).sum(), len(pulls)) < 0.99
+    assert np.abs(pulls).max() < 4
+    # 6000 stars tell the overlapping shares to 0.01 each: 0.03 is three errors.
+    assert np.abs(shares).max() < 0.03
+    # 2000 stars tell a dispersion to 1.1 per cent.
+    assert np.abs(old).max() < 0.05
+    assert 0.01 < chi2.sf(np.square(cluster).sum(), len(cluster)) < 0.999
+
+
+def test_rows__fit_the_table_and_say_what_they_are(found):
+    for name, (table, numbers) in found.items():
+        KINEMATICS.check(table, name)
+        assert set(table["population"]) == {name}
+        assert numbers["stars"] <= numbers["usable"] == 5000
+    assert rows(found, "young", "mixture")["component"].tolist() == [1, 2, 3]
+    assert list(found["old"].rows["method"]) == ["median", "mixture"]
+    assert list(found["cluster"].rows["method"]) == ["median", "members", *3 * ["mixture"]]
+
+
+def test_velocities__with_the_distance_and_its_error(found):
+    (old,) = rows(found, "old", "mixture").to_dict("records")
+    assert old["sigma_v"] == pytest.approx(4.74047 * 49.5 * old["sigma"], rel=1e-12)
+    relative = np.hypot(old["sigma_error"] / old["sigma"], 0.5 / 49.5)
+    assert old["sigma_v_error"] == pytest.approx(old["sigma_v"] * relative, rel=1e-12)
+    assert old["sigma_v"] == pytest.approx(33.8, abs=4 * old["sigma_v_error"])
+
+
+def test_velocities__none_without_a_distance(lmc):
+    table = measured(lmc.motions, "old", SETTINGS.model_copy(update={"distance": None})).rows
+    assert table[["v_ra", "v_dec", "sigma_v", "sigma_v_error"]].isna().all(axis=None)
+    KINEMATICS.check(table, "kinematics")
+
+
+def test_cluster__members_and_mixture_find_its_dispersion(found):
+    members = rows(found, "cluster", "members").iloc[0]
+    assert abs(members["sigma"] - YOUNG[1].sigma) < 3 * members["sigma_error"]
+    assert members["fraction"] < 1
+    mixture = rows(found, "cluster", "mixture")
+    off = mixture[["pmra", "pmdec"]].to_numpy() - YOUNG[1].motion
+    nearest = mixture.iloc[np.argmin(np.hypot(*off.T))]
+    assert abs(nearest["sigma"] - YOUNG[1].sigma) < 3 * nearest["sigma_error"]
+    for axis, true in zip(("pmra", "pmdec"), YOUNG[1].motion, strict=True):
+        assert abs(nearest[axis] - true) < 3.5 * nearest[f"{axis}_error"]
+
+
+def test_histogram__is_that_of_the_stars_along_the_line(lmc, found):
+    numbers = found["young"].numbers
+    told = numbers["histogram"]
+    assert numbers["axis"] == 45.0
+    assert sum(told["counts"]) == pytest.approx(numbers["stars"], rel=1e-3)
+    assert sum(told["fractions"]) == pytest.approx(1.0)
+    along = (np.array([group.motion for group in YOUNG]) @ [1, 1]) / np.sqrt(2)
+    # Neighbouring groups overlap along the line, where only the first stands apart.
+    assert told["means"][0] == pytest.approx(along[0], abs=4 * told["mean_errors"][0])
+    assert told["fractions"][0] == pytest.approx(YOUNG[0].share, abs=0.03)
+    covariance = np.array(numbers["mixture"]["covariance"])
+    assert covariance.shape == (len(numbers["mixture"]["parameters"]),) * 2 == (17, 17)
+
+
+def test_choose__cmd_magnitude_and_place(lmc):
+    motions, group = lmc.motions, lmc.group
+    blue = choose(motions, PopulationSettings(**CMD, cmd=BLUE))
+    np.testing.assert_array_equal(blue, group > 0)  # colours are ten deviations apart
+    bright = choose(motions, PopulationSettings(magnitude="F090W", bright=17.5, faint=18.5))
+    np.testing.assert_array_equal(bright, motions["mag_F090W"].between(17.5, 18.5, inclusive="neither"))
+    near = choose(motions, PopulationSettings(**PLACE))
+    assert near[group == 2].mean() > 0.95  # of a Gaussian of 8 arcsec, within 25
+    assert near[group != 2].mean() < 0.2
+    with pytest.raises(PiazziError, match="found F480M, expected one that stars have magnitudes in: F090W, F150W"):
+        choose(motions, PopulationSettings(magnitude="F480M", faint=20.0))
+
+
+def test_usable__flags_errors_and_gaps_are_left_out(lmc):
+    motions = lmc.motions.head(6).copy()
+    motions.loc[0, "pmra"] = np.nan
+    motions.loc[1, "flags"] = int(Flag.EDGE)
+    motions.loc[2, "flags"] = int(Flag.GROUP_FIT)
+    motions.loc[3, "pmdec_error"] = 0.5
+    assert usable(motions, KinematicsSettings(max_error=0.1)).tolist() == [False, False, True, False, True, True]
+
+
+def test_order_of_rows__does_not_matter(lmc, found):
+    shuffled = lmc.motions.sample(frac=1.0, random_state=1)
+    again = measured(shuffled, "young")
+    pd.testing.assert_frame_equal(again.rows, found["young"].rows, check_exact=True)
+    assert again.numbers == found["young"].numbers
+
+
+def test_too_few_stars__one_line_with_the_population_and_the_number(lmc):
+    few = lmc.motions[lmc.group == 2].head(12)
+    with pytest.raises(PiazziError, match="population young: mixture: found 12 stars for 3 components"):
+        measured(few, "young")
+    with pytest.raises(PiazziError, match="population young filter: .* magnitudes in: none"):
+        measured(few.head(0), "young")
+
+
+@pytest.fixture(scope="module")
+def gaia(lmc):
+    """Motions of every third star with Gaia's errors, at its epoch."""
+    rng, stars = np.random.default_rng(9), lmc.motions.iloc[::3].reset_index(drop=True)
+    errors = 0.05 * 10 ** (0.2 * (stars["mag_F090W"] - 17.0))
+    years = (2016.0 - stars["ref_epoch"]) / 3.6e6
+    moved = {
+        "id": 10**12 + stars["star_id"], "ref_epoch": 2016.0, "mag": stars["mag_F090W"],
+        "ra": stars["ra"] + stars["pmra"] * years / np.cos(np.radians(stars["dec"])),
+        "dec": stars["dec"] + stars["pmdec"] * years, "pmra_error": errors, "pmdec_error": errors,
+        "pmra_pmdec_corr": 0.0,
+    }  # fmt: skip
+    noise = {name: stars[name] + 0.02 + errors * rng.standard_normal(len(stars)) for name in ("pmra", "pmdec")}
+    return pd.DataFrame(moved | noise)
+
+
+def test_gaia__paired_by_place_at_its_epoch_and_by_id(lmc, gaia):
+    ours = lmc.motions.assign(source_id=(10**12 + lmc.motions["star_id"]).astype("Int64"))
+    for first, second in (pair_by_place(ours, gaia, 20.0), pair_by_id(ours, gaia)):
+        np.testing.assert_array_equal(ours["star_id"].iloc[first] + 10**12, gaia["id"].iloc[second])
+        assert len(first) > 0.99 * len(gaia)
+
+
+def test_gaia__compared_by_magnitude(lmc, gaia):
+    first, second = pair_by_place(lmc.motions, gaia, 20.0)
+    bins = compare(lmc.motions.iloc[first], gaia.iloc[second], [17.0, 18.0, 19.0, 20.0, 21.0])
+    assert bins["faint"].tolist() == [18.0, 19.0, 20.0]  # nothing in the last
+    assert (abs(bins["d_pmra"] + 0.02) < 4 * bins["d_pmra_error"]).all()
+    # Differences have Gaia's errors here, for its motions are drawn about ours: ours count too, which lowers chi2.
+    assert (bins["chi2"] / bins["dof"]).between(0.5, 1.1).all()
+    assert bins["theirs_observed"].is_monotonic_increasing
+    assert (bins["theirs_observed"] > bins["ours_observed"]).all()
+    assert np.allclose(bins["theirs_sigma"], bins["ours_sigma"], atol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"cmd": [(0, 1), (1, 1)], **CMD}, "cmd has 2 vertices"),
+        ({"cmd": [(0, 1), (1, 1), (1, 2)], "magnitude": "F090W"}, "colour is ''"),
+        ({"faint": 19.0}, "magnitude is not set"),
+        ({"motion": (1.0, 2.0)}, "only one of motion and radii"),
+        ({"motion": (1.0, 2.0), "radii": [(18.0, 0.1), (17.0, 0.1)], **CMD}, "rising magnitudes"),
+    ],
+)
+def test_settings__that_contradict_themselves(given, said):
+    with pytest.raises(ValueError, match=said):
+        PopulationSettings(**given)
