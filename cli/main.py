@@ -11,7 +11,7 @@ VERBS = {
     "simulate": "Draw skies with known truth as the files telescopes deliver.",
     "measure": "Enter frames into a catalog and measure their stars.",
     "ingest": "Enter frames into a catalog without measuring them.",
-    "calibrate": "Build library ePSFs from dithered exposures.",
+    "calibrate": "Build library ePSFs, solve distortions.",
     "frame": "Average measurements in master frames of a field.",
     "match": "Pair stars of master frames with a reference catalog.",
     "motion": "Fit proper motions to positions at several epochs.",

@@ -194,7 +194,7 @@ def write_recipe(store: Store, campaign: Campaign) -> None:
                 if each.instrument != "WFPC2"}  # fmt: skip
     patterns |= {"*_c0m.fits" for each in campaign.observations if each.instrument == "WFPC2"}
     known = len(campaign.fields) == 1 and campaign.reference is not None
-    framed = ["frame", "match", "report"] if known else []
+    framed = ["frame", "match", "motion", "report"] if known else []
     built = ["calibrate"] if all(each.dither != "none" for each in campaign.observations) else []
     lines = [
         'catalog = "catalog"',

@@ -1,0 +1,147 @@
+"""Motions of stars, what populations they are of, and means over fields."""
+
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from compute.settings.base import Settings
+from compute.settings.frames import ReferenceSettings
+from compute.settings.measuring import CutSettings
+
+
+class MotionSettings(Settings):
+    """Proper motions: from which positions, and relative to which stars."""
+
+    first_epoch: str = Field(
+        "", description="reference, or a master frame of another catalog: PATH/master/field=.../epoch=... [the field's "
+        "own frames, or the reference where these are of one epoch]"
+    )  # fmt: skip
+    filters: tuple[str, ...] = Field((), description="filters whose positions are used; all unless set")
+    parallax: bool = Field(False, description="fit parallaxes too, where positions determine them")
+    ref_epoch: float | None = Field(
+        None, ge=1900, le=2150, description="Julian year of the places; that of the first epoch unless set"
+    )
+    radius: float = Field(100.0, gt=0, le=5000, description="farthest a source may lie from its star [mas]")
+    link: Literal["similar", "affine", "poly2", "poly3"] = Field("affine", description="from one epoch to the first")
+    magnitude: str = Field("", description="filter of bright and faint; the one with most stars unless set")
+    bright: float | None = Field(None, description="aligning stars are fainter than this [mag]")
+    faint: float | None = Field(None, description="aligning stars are brighter than this [mag]")
+    colour: str = Field("", description="colour of the limits, two filters as in F090W-F150W; reference for its own")
+    blue: float | None = Field(None, description="aligning stars are redder than this [mag]")
+    red: float | None = Field(None, description="aligning stars are bluer than this [mag]")
+    sigmas: float = Field(3.0, ge=2, description="aligning stars move with each other, within so many deviations")
+    least: int = Field(20, ge=4, description="least aligning stars")
+    rounds: int = Field(20, ge=1, le=200, description="most rounds of choosing stars and aligning epochs")
+    local_radius: float = Field(
+        0.0, ge=0, le=600, description="take off the mean motion of aligning stars within this; 0 for none [arcsec]"
+    )
+    local_magnitudes: float = Field(1.0, gt=0, description="largest difference of magnitude of such stars [mag]")
+    local_most: int = Field(50, ge=1, description="most of them, the nearest")
+    local_least: int = Field(5, ge=1, description="fewest of them; with fewer nothing is taken off")
+    absolute: bool = Field(False, description="put motions on the zero point of a catalog's motions")
+    zero_point: str = Field("", description="catalog of these motions, as of Gaia; the reference unless set")
+
+    @model_validator(mode="after")
+    def _agreed(self) -> Self:
+        if self.zero_point and not self.absolute:
+            raise ValueError("zero_point is set without absolute, expected both or neither")
+        if (self.blue is not None or self.red is not None) and self.colour.count("-") != 1:
+            raise ValueError(
+                f"colour is {self.colour!r}, expected two filters as in F090W-F150W where blue or red is set"
+            )
+        return self
+
+
+class PopulationSettings(Settings):
+    """Stars that are looked at together: by magnitude and colour, place, motion; what is not set leaves out none."""
+
+    magnitude: str = Field("", description="filter of magnitudes, of bright, faint, the CMD and radii")
+    bright: float | None = Field(None, description="stars are fainter than this [mag]")
+    faint: float | None = Field(None, description="stars are brighter than this [mag]")
+    colour: str = Field("", description="two filters as in F090W-F150W")
+    cmd: tuple[tuple[float, float], ...] = Field((), description="polygon of colour and magnitude [mag]")
+    circle: tuple[float, float, float] | None = Field(None, description="ra, dec [deg] and radius [arcsec] on the sky")
+    sky: tuple[tuple[float, float], ...] = Field((), description="polygon of ra and dec [deg]")
+    motion: tuple[float, float] | None = Field(None, description="pmra, pmdec of a cluster whose members are sought")
+    radii: tuple[tuple[float, float], ...] = Field(
+        (), description="magnitudes and how far from that motion members are there [mag, mas/yr]; linear in between"
+    )
+    components: int = Field(
+        1, ge=1, le=8, description="Gaussians that motions are a mixture of; a cluster's field stars are one of them"
+    )
+    axis: float | None = Field(
+        None, ge=-180, le=360, description="position angle of the line of a histogram [deg]; the long axis unless set"
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        for name in ("cmd", "sky"):
+            if 0 < len(getattr(self, name)) < 3:
+                raise ValueError(f"{name} has {len(getattr(self, name))} vertices, expected three at least")
+        if self.cmd and self.colour.count("-") != 1:
+            raise ValueError(f"colour is {self.colour!r}, expected two filters as in F090W-F150W where cmd is set")
+        limits = self.bright is not None or self.faint is not None or self.cmd or len(self.radii) > 1
+        if limits and not self.magnitude:
+            raise ValueError("magnitude is not set, expected the filter of bright, faint, cmd and radii")
+        if (self.motion is None) != (not self.radii):
+            raise ValueError("only one of motion and radii is set, expected both or neither")
+        if any(radius <= 0 for _, radius in self.radii) or list(self.radii) != sorted(self.radii):
+            raise ValueError(f"radii are {self.radii}, expected rising magnitudes and radii above zero")
+        return self
+
+
+class ComparisonSettings(Settings):
+    """Another catalog of motions, as of Gaia, that motions are compared with by magnitude."""
+
+    reference: ReferenceSettings
+    radius: float = Field(100.0, gt=0, le=5000, description="farthest a source may lie from its star then [mas]")
+    magnitudes: tuple[float, ...] = Field(
+        (17.0, 18.0, 19.0, 20.0), min_length=2, description="edges of bins of its magnitudes [mag]"
+    )
+
+    @field_validator("magnitudes")
+    @classmethod
+    def _rising(cls, edges: tuple[float, ...]) -> tuple[float, ...]:
+        if any(low >= high for low, high in zip(edges[:-1], edges[1:], strict=True)):
+            raise ValueError(f"magnitudes are {edges}, expected rising edges of bins")
+        return edges
+
+
+class KinematicsSettings(Settings):
+    """Kinematics of populations."""
+
+    distance: float | None = Field(None, gt=0, description="of the stars, for velocities [kpc]; none without")
+    distance_error: float = Field(0.0, ge=0, description="its standard error [kpc]")
+    max_error: float | None = Field(None, gt=0, description="largest error of a motion, along either axis [mas/yr]")
+    clip: float = Field(3.0, ge=2, description="stars farther from the median motion do not count in it [sigma]")
+    starts: int = Field(12, ge=1, le=1000, description="places that fits of mixtures start from")
+    samplings: int = Field(
+        1000, ge=0, le=100_000, description="histograms with noise added that are averaged; 0: no histogram"
+    )
+    bin: float = Field(0.02, gt=0, description="width of their bins [mas/yr]")
+    seed: int = Field(1, ge=0, description="of starting places and samplings")
+    flags: tuple[str, ...] = Field(
+        CutSettings.model_fields["flags"].default, description="names of the flags that stars must not have"
+    )
+    populations: dict[str, PopulationSettings] = Field(
+        {"all": PopulationSettings()}, min_length=1, description="their names, and which stars they are"
+    )
+    compare: ComparisonSettings | None = Field(None, description="catalog that motions are compared with")
+
+    @field_validator("flags")
+    @classmethod
+    def _known(cls, flags: tuple[str, ...]) -> tuple[str, ...]:
+        return CutSettings._known(flags)
+
+
+class CombineSettings(Settings):
+    """Motions of fields from those of single exposures."""
+
+    distance: float | None = Field(None, gt=0, description="of the fields, for velocities [kpc]; none without")
+    distance_error: float = Field(0.0, ge=0, description="its standard error [kpc]")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.distance_error and self.distance is None:
+            raise ValueError(f"distance_error is {self.distance_error} without distance, expected both or neither")
+        return self
