@@ -74,6 +74,14 @@ def command(
         return
     if distortion == "solve" and reference is None:
         raise PiazziError("--distortion solve: found no --reference, expected a catalog, or --distortion self")
+    if reference is not None and distortion in ("self", "none"):
+        raise click.UsageError(f"--reference is of no use with --distortion {distortion}")
+    if (method or update) and (distortion == "none" or (distortion is None and reference is None)):
+        raise click.UsageError(
+            "--method and --update belong to a distortion: expected --reference or --distortion self"
+        )
+    if epsf != "build" and distortion != "self" and reference is None:
+        raise click.UsageError("nothing to do: expected --epsf build, --reference or --distortion self")
     if epsf not in ("build", "none"):
         epsf = absolute(epsf, Path.cwd())
     section = CalibrateSection(**settings.model_dump(), epsf=epsf, distortion=distortion or "")

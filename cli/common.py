@@ -171,7 +171,7 @@ def finish(catalog: str, reports: Sequence["Report"], as_json: bool, strict: boo
             print(f"note {item['exposure']}: {item['note']}", file=sys.stderr)
     for item in rejected:
         print(f"rejected {item['exposure']}: {item['reason']}", file=sys.stderr)
-    if reports[-1].rejected and not (reports[-1].done or reports[-1].skipped):
+    if reports and reports[-1].rejected and not (reports[-1].done or reports[-1].skipped):
         sys.exit(2)
     if rejected and strict:
         sys.exit(3)

@@ -25,7 +25,7 @@ from compute.stages.calibrate.build import Built, build
 from compute.stages.calibrate.together import build_together
 from compute.stages.cutting import Cut, cut
 from compute.stages.epsf import epsf
-from compute.stages.frame.groups import frames, lay_plane
+from compute.stages.frame.groups import frames, lay_plane, main_field
 from compute.stages.ingest import file_digest
 
 __all__ = ["calibrate"]
@@ -58,7 +58,11 @@ def calibrate(
     for detector in sorted(rows["detector"].unique()):
         of = rows[rows["detector"] == detector].reset_index(drop=True)
         for key, index in frames(of, _GAP).items():
-            group = of.iloc[index].reset_index(drop=True)
+            every = of.iloc[index].reset_index(drop=True)
+            group = main_field(every, FrameSettings().within)
+            if len(group) < len(every):
+                left = f"{len(every) - len(group)} exposures far from most others, not used"
+                report.notes.append({"exposure": f"{detector} {key.filter} {key.epoch_name}", "note": left})
             place = calibration_path("epsf", key.instrument, detector, key.filter, f"{key.epoch_name}-built")
             inputs = group[["exposure", "sha256"]].to_numpy().tolist()
             made[place] = settings.digest(place, json.dumps([inputs, versions()])), group
@@ -70,9 +74,15 @@ def calibrate(
     due = {place: made[place] for places in sets if missing & set(places) for place in places}
     sets = [places for places in sets if places[0] in due]
     report.skipped = sum(len(group) for place, (_, group) in made.items() if place not in due)
-    told = _solve(store, client, due, sets, settings, threads, report, progress)
+    folder = f".staging/calibrate/{settings.digest()}"
+    for place in due if fresh else ():
+        if store.exists(staged := f"{folder}/{due[place][0]}"):
+            store.remove(staged)
+    told = _solve(store, client, folder, due, sets, settings, threads, report, progress)
     if told:
         catalog.write_manifest(catalog.manifest.with_stage("calibrate", {**known, **told}))
+    for place in told:
+        store.remove(f"{folder}/{due[place][0]}")
     return report
 
 
@@ -87,17 +97,16 @@ def _sets(made: dict[str, tuple[str, pd.DataFrame]], together: bool) -> list[lis
 
 
 def _solve(
-    store: Store, client: Client, due: dict, sets: list[list[str]], settings: CalibrateSettings, threads: int,
-    report: Report, progress,
+    store: Store, client: Client, folder: str, due: dict, sets: list[list[str]], settings: CalibrateSettings,
+    threads: int, report: Report, progress,
 ) -> dict:  # fmt: skip
     """First ePSFs, stamps, and solutions of the cameras due; what the manifest is to say of each."""
-    folder = f".staging/calibrate/{settings.digest()}"
     first, cuts = {}, {}
     for place, (digest, group) in due.items():
-        middle = group.iloc[len(group) // 2]
         start = f"{folder}/{digest}/first.zarr"
         if not store.exists(start):
-            first[place] = (store, start, middle["path"], middle["sha256"], middle["detector"])
+            outward = np.argsort(np.abs(np.arange(len(group)) - len(group) // 2), kind="stable")
+            first[place] = (store, start, group.iloc[outward][["path", "sha256", "detector"]].to_numpy().tolist())
         for row in group.itertuples():
             where = f"{folder}/{digest}/{task_name(row.path)}.npz"
             if not store.exists(where):
@@ -125,7 +134,6 @@ def _solve(
         told[place] = {"digest": digest, "settings": settings.model_dump(mode="json"), "passes": passes}
         told[place]["exposures"] = group["exposure"].tolist()
         report.done += len(group)
-        store.remove(f"{folder}/{digest}")
     return told
 
 
@@ -144,9 +152,17 @@ def _told(function: Callable, *arguments) -> str | None:
     return None
 
 
-def _first(store: Store, place: str, path: str, sha256: str, detector: str) -> None:
-    """A rough ePSF from one exposure's own stars."""
-    write_epsf(store, place, epsf(_exposure(path, sha256, detector), _FIRST))
+def _first(store: Store, place: str, exposures: list[tuple[str, str, str]]) -> None:
+    """A rough ePSF from one exposure's own stars: the first of (path, sha256, detector) that can be read."""
+    for number, (path, sha256, detector) in enumerate(exposures):
+        try:
+            cube = epsf(_exposure(path, sha256, detector), _FIRST)
+        except (UnusableError, OSError):
+            if number == len(exposures) - 1:
+                raise
+        else:
+            write_epsf(store, place, cube)
+            return
 
 
 def _cut(

@@ -1,6 +1,7 @@
 """Stage `geometry` on a cluster: a distortion for every camera, then what filters of one detector share."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from catalogs.errors import UnusableError
 from catalogs.readers.scales import detector_chips, nominal_scale
 from catalogs.store import Store
 from compute.graph.apply import Progress, apply, run_all
-from compute.graph.geometry_tasks import finish_map, map_stripe, share_fine, solve_camera
+from compute.graph.geometry_tasks import FINAL, OWN, finish_map, map_stripe, read_told, share_fine, solve_camera
 from compute.graph.pipeline import Report, recorrect, versions
 from compute.graph.references import digest, near, stage_sources
 from compute.settings import FrameSettings, GeometrySettings, ReferenceSettings
@@ -24,6 +25,7 @@ from compute.stages.reference import load
 
 __all__ = ["geometry"]
 
+_UPDATED = "updated"  # end of the names of solutions that rest on older ones
 _WITHIN = 15.0  # [arcmin] reach of a field
 _STRIPE = 256  # rows of the pixel map that one task makes
 _INPUTS = ["exposure", "detector", "sha256", "measured_with"]
@@ -84,13 +86,22 @@ def geometry(
     detectors = {one.shared for one in due}
     due = [one for one in cameras if one.shared in detectors]
     report.skipped = sum(len(one.rows) for one in cameras if one not in due)
+    apart = len(rows) - sum(len(one.rows) for one in cameras)
+    if apart:
+        report.notes.append(
+            {"exposure": "other fields", "note": f"{apart} exposures far from the most others, not used"}
+        )
     if due:
         folder = f".staging/geometry/{settings.digest(*(one.digest for one in due))}"
+        if fresh and store.exists(folder):
+            store.remove(folder)
         solved = _solve(store, client, folder, due, sources, reference, settings, report, progress)
         _share(store, client, folder, solved, settings, progress)
         told = {one.place: _publish(store, f"{folder}/{n}", one, settings, report) for n, one in solved.items()}
-        catalog.write_manifest(catalog.manifest.with_stage("geometry", {**known, **told}))
-        store.remove(folder)
+        left = _superseded(store, known, told)
+        catalog.write_manifest(catalog.manifest.with_stage("geometry", {**left, **told}))
+        if store.exists(folder):
+            store.remove(folder)
     recorrect(catalog, client, progress)
     return report
 
@@ -108,8 +119,9 @@ def _cameras(
             plane = lay_plane(group, FrameSettings(scale=scale))
             if plane not in sources:
                 sources[plane] = None if reference is None else load(near(reference, _WITHIN), (plane.ra, plane.dec))
-            place = calibration_path("distortion", key.instrument, detector, key.filter, f"{key.epoch_name}-solved")
-            base = _base(store, group.iloc[0], place) if settings.update or reference is None else None
+            name = f"{key.epoch_name}-{_UPDATED if settings.update else 'solved'}"
+            place = calibration_path("distortion", key.instrument, detector, key.filter, name)
+            base = _base(store, group, settings) if settings.update or reference is None else None
             inputs = group[_INPUTS].fillna("").to_numpy().tolist()
             made_of = [inputs, digest(sources[plane], reference), base and base.sha256, versions()]
             told = settings.digest(place, json.dumps(made_of))
@@ -117,10 +129,40 @@ def _cameras(
     return cameras, sources
 
 
-def _base(store: Store, row: pd.Series, place: str) -> Calibration | None:
-    """The newest distortion of a camera that the catalog holds besides the one to be made, whenever it is valid."""
-    found = own_calibrations(store, [(row["instrument"], row["detector"], row["filter"])])
-    return next((one for one in found if one.name != place), None)
+def _base(store: Store, group: pd.DataFrame, settings: GeometrySettings) -> Calibration | None:
+    """What a camera's distortion was before: for an update the newest solution of an older epoch, else one from
+    elsewhere. No solution rests on what is solved beside it, or on itself.
+    """
+    row, since = group.iloc[0], _since(group, settings)
+    for one in own_calibrations(store, [(row["instrument"], row["detector"], row["filter"])]):
+        name = one.name.removesuffix(".zarr")
+        older = one.valid_from is None or one.valid_from < since
+        if older and not name.endswith(f"-{_UPDATED}") and (settings.update or not name.endswith("-solved")):
+            return one
+    return None
+
+
+def _since(group: pd.DataFrame, settings: GeometrySettings) -> float:
+    """From when on a camera's solution holds [MJD]: a later epoch's ends it."""
+    return float(group["mjd_mid"].min()) - 365.25 * settings.epoch_gap / 2
+
+
+def _superseded(store: Store, known: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
+    """Entries of the manifest that still count; cubes of the same camera from some of the same exposures go.
+
+    The name of an epoch changes as exposures are entered, and the old cube would stand beside the new one.
+    """
+    kept = dict(known)
+    for place, entry in known.items():
+        for new, one in told.items():
+            same = place.rsplit("/", 1)[0] == new.rsplit("/", 1)[0] and place.rsplit("-", 1)[1] == new.rsplit("-", 1)[1]
+            if same and place != new and set(entry.get("made_from", ())) & set(one["made_from"]):
+                del kept[place]
+                for path in (place, f"{place.removesuffix('.zarr')}-residuals.parquet"):
+                    if store.exists(path):
+                        store.remove(path)
+                break
+    return kept
 
 
 def _solve(
@@ -129,7 +171,7 @@ def _solve(
     """A solution of every camera in a folder of its own; those that have one, by number."""
     work = {}
     for n, one in enumerate(due):
-        if store.exists(f"{folder}/{n}/told.json"):
+        if store.exists(f"{folder}/{n}/{OWN}/told.json"):
             continue
         staged = stage_sources(store, f"{folder}/{n}/reference", sources[one.plane], reference, [one.epoch])
         paths = [measurement_path(row) for row in one.rows.to_dict("records")]
@@ -152,7 +194,7 @@ def _share(
     for name, members in groups.items():
         key, folders = "-".join(map(str, name)), [f"{folder}/{n}" for n in members]
         names = [solved[n].rows["exposure"] for n in members]
-        if settings.method == "published":
+        if settings.published:
             n_y, made = int(detector_chips(name[0])[0][-1, 1]), []
             for first in range(0, n_y, _STRIPE):
                 made.append(f"{folder}/map/{key}-{first}.npy")
@@ -174,10 +216,10 @@ def _share(
 
 def _publish(store: Store, folder: str, one: _Camera, settings: GeometrySettings, report: Report) -> dict[str, Any]:
     """Move a camera's cube and residuals into the catalog; what the manifest is to say of them."""
+    folder = f"{folder}/{FINAL if store.exists(f'{folder}/{FINAL}/told.json') else OWN}"
     cube = read_distortion(store.locate_url(f"{folder}/cube.zarr"), store.storage_options)
-    told = json.loads(store.read_bytes(f"{folder}/told.json"))
-    since = float(one.rows["mjd_mid"].min()) - 365.25 * settings.epoch_gap / 2  # until a later epoch's begins
-    write_distortion(store, one.place, replace(cube, valid_from=since))
+    told = read_told(store, folder)
+    write_distortion(store, one.place, replace(cube, valid_from=_since(one.rows, settings)))
     residuals = store.read_bytes(f"{folder}/residuals.parquet")
     store.commit(f"{one.place.removesuffix('.zarr')}-residuals.parquet", lambda file: file.write(residuals))
     report.done += len(one.rows)
@@ -185,6 +227,6 @@ def _publish(store: Store, folder: str, one: _Camera, settings: GeometrySettings
     return {
         "digest": one.digest,
         "settings": settings.model_dump(mode="json"),
-        "exposures": one.rows["exposure"].tolist(),
+        "made_from": one.rows["exposure"].tolist(),
         **told,
     }

@@ -24,7 +24,9 @@ from compute.stages.geometry.solve import solve
 from compute.stages.linking.sample import COLUMNS
 from compute.stages.plane import Plane
 
-__all__ = ["finish_map", "map_stripe", "share_fine", "solve_camera"]
+__all__ = ["FINAL", "OWN", "finish_map", "map_stripe", "read_told", "share_fine", "solve_camera"]
+
+OWN, FINAL = "own", "final"  # what a camera's stars alone give, and with what filters share
 
 
 def solve_camera(
@@ -47,7 +49,7 @@ def solve_camera(
     except UnusableError as error:
         return " ".join(str(error).split())
     store.commit(f"{folder}/pairs.npz", partial(_save, arrays=packed(pairs)))
-    _finish(store, folder, rows["exposure"], pairs, found.cube, settings, found.told)
+    _finish(store, f"{folder}/{OWN}", rows["exposure"], pairs, found.cube, settings, found.told)
     return None
 
 
@@ -57,14 +59,15 @@ def share_fine(store: Store, folders: list[str], names: list[pd.Series], setting
     pairs = [_pairs(store, folder) for folder in folders]
     for folder, name, cube, mine in zip(folders, names, shared(cubes, pairs, settings), pairs, strict=True):
         if cube is not None:
-            _finish(store, folder, name, mine, cube, settings, _told(store, folder) | {"shared": len(folders)})
+            told = read_told(store, f"{folder}/{OWN}") | {"shared": len(folders)}
+            _finish(store, f"{folder}/{FINAL}", name, mine, cube, settings, told)
 
 
 def map_stripe(store: Store, target: str, folders: list[str], first: int, end: int, settings: GeometrySettings) -> None:
     """Rows [first, end) of the pixel map that the residuals of all cameras of a detector give."""
     parts = []
     for folder in folders:
-        with store.open(f"{folder}/residuals.parquet") as file:
+        with store.open(f"{folder}/{OWN}/residuals.parquet") as file:
             parts.append(read_table(file, RESIDUALS))
     values = stripe(parts, _cube(store, folders[0]).n_x, first, end, settings)
     store.commit(target, partial(np.save, arr=values))
@@ -78,11 +81,12 @@ def finish_map(
     values = np.concatenate(rows, axis=1)
     for folder, name in zip(folders, names, strict=True):
         cube = with_map(_cube(store, folder), values)
-        _finish(store, folder, name, _pairs(store, folder), cube, settings, _told(store, folder))
+        told = read_told(store, f"{folder}/{OWN}")
+        _finish(store, f"{folder}/{FINAL}", name, _pairs(store, folder), cube, settings, told)
 
 
 def _finish(store, folder: str, names: pd.Series, pairs: Pairs, cube: DistortionCube, settings, told: dict) -> None:
-    """Judge a solution and stage it."""
+    """Judge a solution and stage it, away from what it was made from, so that a run that is resumed ends alike."""
     residuals = judged(names, pairs, cube, settings)
     store.commit(f"{folder}/residuals.parquet", lambda file: write_table(residuals, RESIDUALS, file))
     if store.exists(f"{folder}/cube.zarr"):
@@ -101,14 +105,15 @@ def _pairs(store: Store, folder: str) -> Pairs:
 
 
 def _cube(store: Store, folder: str) -> DistortionCube:
-    return read_distortion(store.locate_url(f"{folder}/cube.zarr"), store.storage_options)
+    return read_distortion(store.locate_url(f"{folder}/{OWN}/cube.zarr"), store.storage_options)
 
 
-def _told(store: Store, folder: str) -> dict[str, Any]:
+def read_told(store: Store, folder: str) -> dict[str, Any]:
+    """What was recorded of a staged solution."""
     told: dict[str, Any] = json.loads(store.read_bytes(f"{folder}/told.json"))
     return told
 
 
 def _record(store: Store, path: str, content: Any) -> None:
     """The last thing a task writes: what has a record is done."""
-    store.commit(path, lambda file: file.write(json.dumps(content).encode()))
+    store.commit(path, lambda file: file.write(json.dumps(content, allow_nan=False).encode()))

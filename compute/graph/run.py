@@ -7,18 +7,25 @@ from typing import Any
 from distributed import Client
 
 from catalogs.catalog import Catalog, create_or_open, open_catalog
+from catalogs.errors import UnusableError
 from compute.graph import pipeline
 from compute.graph.apply import Progress
 from compute.graph.calibrate import calibrate
+from compute.graph.entering import entered
 from compute.graph.frame import frame
 from compute.graph.geometry import geometry
 from compute.graph.kinematics import kinematics
 from compute.graph.match import match
 from compute.graph.motion import motion
 from compute.graph.pipeline import Report
+from compute.graph.references import near
 from compute.graph.report import report as write_report
 from compute.recipe import CalibrateSection, MeasureSection, Recipe, expand
-from compute.settings import GeometrySettings, ReferenceSettings
+from compute.settings import FrameSettings, GeometrySettings, ReferenceSettings
+from compute.stages.distortion import find_calibration
+from compute.stages.frame.groups import lay_plane
+from compute.stages.library import find_library
+from compute.stages.reference import load
 
 
 @contextmanager
@@ -55,10 +62,11 @@ def calibrated(
     Without a word on the distortion it is solved where there is a reference.
     """
     options: dict[str, Any] = {"fresh": fresh, "progress": progress}
+    wanted = section.distortion or ("solve" if reference is not None else "none")
+    _check(catalog, section, geometry_settings, reference, wanted)
     reports = []
     if section.epsf == "build":
         reports.append(calibrate(catalog, client, section.settings, threads=threads, **options))
-    wanted = section.distortion or ("solve" if reference is not None else "none")
     if wanted in ("solve", "self"):
         reports.append(
             pipeline.measure(
@@ -71,9 +79,31 @@ def calibrated(
     return reports
 
 
+def _check(
+    catalog: Catalog, section: CalibrateSection, settings: GeometrySettings, reference: ReferenceSettings | None,
+    wanted: str,
+) -> None:  # fmt: skip
+    """Refuse at once what would be refused after all the work; UnusableError."""
+    for path in section.libraries.get("epsf", ()):
+        find_library(path)
+    for path in section.libraries.get("distortion", ()):
+        find_calibration(path)
+    if wanted == "self" and settings.published:
+        raise UnusableError("calibrate: method published", "no reference", "one, or method smooth")
+    if wanted in ("solve", "self") and settings.update and not catalog.store.list("cubes/distortion"):
+        raise UnusableError("calibrate: update", "no distortion in the catalog", "one of an older epoch")
+    rows = catalog.exposures
+    rows = rows[entered(rows)]
+    if wanted == "solve" and reference is not None and len(rows):
+        plane = lay_plane(rows.reset_index(drop=True), FrameSettings())
+        load(near(reference, FrameSettings().within), (plane.ra, plane.dec))
+
+
 def measured_with(catalog: Catalog, section: CalibrateSection) -> MeasureSection:
     """How most of a catalog was measured last, or else the defaults, with the libraries that `section` gives."""
-    entries = catalog.manifest.provenance.get("measure", {}).values()
+    entries = list(catalog.manifest.provenance.get("measure", {}).values())
+    if section.epsf == "build":
+        entries = [{**entry, "epsf": ()} for entry in entries]
     last: dict[str, Any] = max(entries, key=lambda entry: entry["rows"], default={"settings": {}, "epsf": ()})
     required = tuple(one["path"] for one in last["epsf"] if isinstance(one, dict) and one["required"])
     return MeasureSection(**({**last["settings"], "epsf": required} | section.libraries))
@@ -90,10 +120,10 @@ def run(recipe: Recipe, client: Client, *, fresh: bool = False, progress: Progre
                 replace = recipe.exposures is not None and recipe.exposures.replace
                 report = pipeline.ingest(catalog, client, files, replace=replace, **options)
             elif stage == "calibrate":
-                *before, report = calibrated(
+                reports += calibrated(
                     catalog, client, recipe.calibrate, recipe.geometry, recipe.measure, recipe.reference, **options
                 )
-                reports += before
+                continue
             elif stage == "measure":
                 epsf, distortion = recipe.measure.epsf, recipe.measure.distortion
                 report = pipeline.measure(

@@ -56,6 +56,11 @@ class PerturbSettings(StampSettings):
 class GeometrySettings(Settings):
     """The geometric distortion: which stars tell of it, and how it is solved."""
 
+    @property
+    def published(self) -> bool:
+        """Whether the published chain solves it: an update is a polynomial on top of whatever there is."""
+        return self.method == "published" and not self.update
+
     method: Literal["smooth", "published"] = Field(
         "smooth", description="one smooth model with all star positions, or polynomial, look-up table and pixel map"
     )

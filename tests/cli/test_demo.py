@@ -28,7 +28,7 @@ def test_demo__replaces_an_earlier_one_and_ends_in_a_page_a_catalog_and_numbers(
     said = json.loads(ended.out)
     assert said["catalog"] == str(folder / "catalog")
     assert [(stage["stage"], stage["done"]) for stage in said["stages"]] == [
-        ("simulate", 1), ("ingest", 1), ("measure", 1), ("frame", 1), ("match", 1), ("report", 4)
+        ("simulate", 1), ("ingest", 1), ("measure", 1), ("frame", 1), ("match", 1), ("motion", 1), ("report", 5)
     ]  # fmt: skip
     page = Path(said["report"])
     assert page == folder / "catalog" / "reports" / "truth.html"

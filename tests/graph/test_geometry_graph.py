@@ -74,9 +74,17 @@ def test_geometry__again_it_does_nothing(solved, client):
 
 
 @pytest.mark.slow
-def test_geometry__published_chain_ends_with_a_map_of_all_filters(tmp_path, client):
+def test_geometry__published_chain_ends_with_a_map_of_all_filters(tmp_path, client, monkeypatch):
     catalog, reference = make(tmp_path)
+
+    def die(*_):
+        raise KeyboardInterrupt
+
     with catalog.store.lock():
+        with monkeypatch.context() as patched:  # a run that ends just before it publishes, and is started again
+            patched.setattr("compute.graph.geometry._publish", die)
+            with pytest.raises(KeyboardInterrupt):
+                geometry(catalog, client, GeometrySettings(**QUICK, method="published"), reference)
         report = geometry(catalog, client, GeometrySettings(**QUICK, method="published"), reference)
     assert report.rejected == []
     maps = []
@@ -86,6 +94,39 @@ def test_geometry__published_chain_ends_with_a_map_of_all_filters(tmp_path, clie
         # A table of 8x8 cells leaves 7 mpix of the waves; the map takes up most of that.
         assert errors(cube, truth(filter=name)).std(axis=1).max() < 0.006
     np.testing.assert_array_equal(*maps)
+
+
+def test_geometry__self_calibration_says_what_is_free_and_is_done_once(tmp_path, client):
+    catalog, _ = make(tmp_path, filters=("F090W",))
+    with catalog.store.lock():
+        first = geometry(catalog, client, GeometrySettings(**QUICK))
+        again = geometry(catalog, client, GeometrySettings(**QUICK))
+    assert (first.done, again.done, again.skipped) == (6, 0, 6)
+    assert "skew" in first.notes[0]["note"]
+    entry = next(iter(catalog.manifest.provenance["geometry"].values()))
+    assert "reference_scatter" not in entry
+    assert catalog.exposures["corrected_with"].notna().all()
+
+
+def test_geometry__an_update_needs_an_older_solution(solved, client):
+    folder, reference, _ = solved
+    catalog = open_catalog(str(folder / "lmc"))
+    before = tree(folder / "lmc" / "cubes")
+    with catalog.store.lock():
+        report = geometry(catalog, client, GeometrySettings(**QUICK, update=2), reference)
+    assert report.done == 0
+    assert "no distortion to update" in report.rejected[0]["reason"]
+    assert tree(folder / "lmc" / "cubes") == before
+
+
+def test_geometry__an_epoch_named_anew_leaves_no_second_cube(tmp_path, client):
+    catalog, reference = make(tmp_path, filters=("F090W",))
+    with catalog.store.lock():
+        geometry(catalog, client, GeometrySettings(**QUICK), reference)
+        catalog.write_exposures(catalog.exposures.assign(epoch=2022.36))
+        geometry(catalog, client, GeometrySettings(**QUICK), reference)
+    cubes = [path.name for path in (tmp_path / "lmc/cubes/distortion/NIRISS_NIS_F090W").iterdir()]
+    assert sorted(cubes) == ["2022.36-solved-residuals.parquet", "2022.36-solved.zarr"]
 
 
 def test_geometry__a_camera_with_too_few_stars_is_told_and_the_other_solved(tmp_path, client):

@@ -57,8 +57,11 @@ def stripe(
 
 
 def with_map(cube: DistortionCube, values: NDArray[np.float32]) -> DistortionCube:
-    """The cube with a pixel map (2, n_y, n_x) added."""
+    """The cube with a pixel map (2, n_y, n_x) added to the one it may have."""
     layers = [layer for layer in cube.layers if not isinstance(layer, PixelMap)]
+    for layer in cube.layers:
+        if isinstance(layer, PixelMap):
+            values = values + layer.values
     return replace(cube, layers=(*layers, PixelMap(values, cube.chips)))
 
 

@@ -71,12 +71,16 @@ def scatter(residuals: pd.DataFrame, suffix: str = "") -> float:
 
 
 def numbers(residuals: pd.DataFrame) -> dict[str, float]:
-    """Scatter [pix] of positions in the solution and of reserved ones, against means and against the reference."""
+    """Scatter [pix] of positions in the solution and of reserved ones, against means and against the reference.
+
+    What cannot be told, as without a reference, is not in it.
+    """
     told: dict[str, float] = {"positions": int((~residuals["reference"]).sum())}
     for against, of in (("", ~residuals["reference"]), ("reference_", residuals["reference"])):
         for which, kept in (("", ~residuals["reserved"]), ("reserved_", residuals["reserved"])):
             told[f"{against}{which}scatter"] = scatter(residuals[of & kept])
-    return told | {"scatter_before": scatter(residuals[~residuals["reference"]], "_before")}
+    told["scatter_before"] = scatter(residuals[~residuals["reference"]], "_before")
+    return {name: value for name, value in told.items() if np.isfinite(value)}
 
 
 def _by_exposure(pairs: Pairs) -> list[NDArray[np.int64]]:

@@ -49,20 +49,26 @@ def solve(rows: pd.DataFrame, pairs: Pairs, settings: GeometrySettings, base: Di
     row = rows.iloc[0]
     chips, n_x = detector_chips(row["detector"])
     blank = DistortionCube(
-        (), chips, n_x, row["instrument"], row["detector"], row["filter"], f"{settings.method} solution"
+        (), chips, n_x, row["instrument"], row["detector"], row["filter"], f"{_name(settings)} solution"
     )
     if settings.update and base is None:
         raise UnusableError("geometry", "no distortion to update", "one that the catalog holds already")
     try:
-        if settings.method == "published" and not settings.update:
+        if settings.published:
             found = _published(pairs, blank, settings)
         else:
             found = _smooth(pairs, blank, settings, base)
     except (ValueError, TransformError, np.linalg.LinAlgError) as error:
         raise UnusableError("geometry", error, "stars that determine a distortion") from None
     counts = {"stars": int((~pairs.reserved).sum()), "exposures": len({*pairs.exposure.tolist()})}
-    told = {"method": settings.method, "known": int(np.isfinite(pairs.places[0]).sum()), **counts}
+    told = {"method": _name(settings), "known": int(np.isfinite(pairs.places[0]).sum()), **counts}
     return Found(found.cube, told | found.told)
+
+
+def _name(settings: GeometrySettings) -> str:
+    if settings.update:
+        return f"update of order {settings.update}"
+    return settings.method
 
 
 def _smooth(pairs: Pairs, blank: DistortionCube, settings: GeometrySettings, base: DistortionCube | None) -> Found:
@@ -84,21 +90,34 @@ def _smooth(pairs: Pairs, blank: DistortionCube, settings: GeometrySettings, bas
     for j in range(n_y):
         total[:, j] += evaluate(solution.field, np.arange(n_x), j)
     sigma = np.sqrt(np.diag(solution.covariance))
-    told = {
-        "rounds": solution.rounds, "change": solution.change, "free": list(solution.free),
+    told: dict[str, Any] = {
+        "rounds": solution.rounds, "change": solution.change,
         "terms": dict(zip(solution.terms, sigma.tolist(), strict=True)),
     }  # fmt: skip
-    if solution.free:
-        told["notes"] = [_warning(solution, bool(np.isfinite(x).any()))]
+    if _covers(pairs, blank):
+        told["free"] = list(solution.free)
+        if solution.free:
+            told["notes"] = [_warning(solution, bool(np.isfinite(x).any()), base is not None)]
+    else:
+        told["free"] = []  # which are judged at the edge of the detector
+        area = " and ".join(f"{a.min():.0f} to {a.max():.0f} in {n}" for a, n in ((pairs.x, "x"), (pairs.y, "y")))
+        told["notes"] = [f"stars at {area} alone: beyond them nothing is determined"]
     return Found(delivered(total, blank, settings.order), told)
 
 
-def _warning(solution: combined.Solution, reference: bool) -> str:
+def _covers(pairs: Pairs, blank: DistortionCube) -> bool:
+    """Whether the stars lie over nearly all of the detector."""
+    n_y, n_x = blank.shape
+    return bool(np.ptp(pairs.x) > _NEARLY * n_x and np.ptp(pairs.y) > _NEARLY * n_y)
+
+
+def _warning(solution: combined.Solution, reference: bool, base: bool) -> str:
     """What these exposures leave free at the edge of the detector, and what would help."""
     names, total = solution.free, len(solution.terms)
     listed = ", ".join(names) if len(names) <= _NAMED else f"{len(names)} of {total} large-scale terms"
-    cure = "more stars, over all of the detector" if reference else "a reference, or exposures at other rolls"
-    return f"undetermined: {listed}, held near what was known before; {cure} would tell"
+    held = "the distortion known before" if base else "zero, for no distortion was known before"
+    cure = "more stars, over all of the detector" if reference else "a reference, or exposures at other rolls,"
+    return f"undetermined: {listed}; held near {held}; {cure} would tell"
 
 
 def _basis(blank: DistortionCube, settings: GeometrySettings) -> Basis:
@@ -112,6 +131,7 @@ def _basis(blank: DistortionCube, settings: GeometrySettings) -> Basis:
 
 
 _NAMED = 8  # terms that a note names
+_NEARLY = 0.85  # of the detector, along each axis
 _HOLD = 0.1  # [pix] at the detector's edge: holds terms that are free, and moves others by less than a millipixel
 _ROUNDS = 10
 
