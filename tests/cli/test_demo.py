@@ -33,7 +33,7 @@ def test_demo__replaces_an_earlier_one_and_ends_in_a_page_a_catalog_and_numbers(
     page = Path(said["report"])
     assert page == folder / "catalog" / "reports" / "truth.html"
     pictures = {path.name for path in page.parent.glob("*.png") if path.stat().st_size > 10_000}
-    assert len(pictures) == 7
+    assert len(pictures) == 8
     assert all(f"<img src='{name}'" in page.read_text() for name in pictures)
     assert said["truth"].keys() >= BARS.keys()
     # Nearly all of some 250 isolated stars: one missed would be 0.4 %.

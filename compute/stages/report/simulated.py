@@ -9,12 +9,15 @@ from matplotlib.figure import Figure
 from catalogs.catalog import Catalog, own_epsf_path
 from catalogs.cubes import EpsfCube, open_cube, read_epsf
 from catalogs.errors import PiazziError
+from catalogs.motions import MOTIONS
+from catalogs.parquet import read_table
 from catalogs.readers import read_exposures
 from catalogs.store import Store
 from catalogs.truth import POINTINGS, POSITIONS, STARS
 from compute.stages.report.compare import BARS, match_truth, numbers
 from compute.stages.report.compared import truth_figure
 from compute.stages.report.measured import frame_figure, quality_figure
+from compute.stages.report.moved import match_motions, motion_figure, motion_numbers
 from compute.stages.report.optics import distortion_figure, epsf_figure, true_epsf
 from compute.stages.report.page import Section, number_table, page
 from compute.stages.report.sky import field_figure, population_figure
@@ -33,9 +36,8 @@ _SECTIONS = (
     ),
     Section(
         "The effective PSF",
-        "Each exposure was measured with an ePSF built from its own stars and nothing else. Here it stands beside the "
-        "one the exposure was drawn with. It is right where stars are brighter than the sky; the spikes further out "
-        "are beyond what one exposure tells.",
+        "The ePSF that the first exposure was measured with, built from stars alone, beside the one it was drawn with. "
+        "It is right where stars are brighter than the sky; the spikes further out are beyond what they tell.",
         "epsf.png",
     ),
     Section(
@@ -45,16 +47,15 @@ _SECTIONS = (
     ),
     Section(
         "The true distortion",
-        "What a calibration of these frames should find; nothing here corrects it.",
+        "What a calibration of these frames should find.",
         "distortion.png",
     ),
     Section(
         "Measured minus true",
-        "Lines that wave with pixel phase are the error of an ePSF built from one exposure alone: without dithers "
-        "nothing separates the shape of the ePSF from where stars fall on their pixels (Anderson & King 2000). It is "
-        "many times the noise of bright stars, and the claimed errors do not contain it. A stage that builds the ePSF "
-        "from dithered exposures removes it. The common shift of each exposure is taken off: it is that of the ePSF's "
-        "origin, and part of any transformation between exposures.",
+        "Lines that wave with pixel phase are an error of the ePSF. From one exposure alone nothing separates its "
+        "shape from where stars fall on their pixels (Anderson & King 2000); dithers do. The claimed errors do not "
+        "contain it. The common shift of each exposure is taken off: it is that of the ePSF's origin, and part of any "
+        "transformation between exposures.",
         "truth.png",
     ),
     Section(
@@ -62,6 +63,12 @@ _SECTIONS = (
         "Clean stars keep to narrow sequences; cosmic rays, galaxies and blends leave them.",
         "quality.png",
     ),
+)
+_MOVED = Section(
+    "Motions minus true ones",
+    "Proper motions from the two epochs, relative to the stars that move together; their mean is taken off. Errors are "
+    "those of each star alone.",
+    "moved.png",
 )
 _NUMBERS = (
     "Isolated: no source with a tenth of the flux within 8 pix, 6 pix inside the frame, unsaturated. Clean ones with "
@@ -79,10 +86,15 @@ def report(catalog: Catalog, stars: pd.DataFrame, campaign: Store) -> tuple[str,
     if rows.empty:
         raise PiazziError(f"report: {catalog.store.url} has no measured exposure, expected at least one")
     truth = true_sources(campaign, rows)
-    found = numbers(stars, truth)
-    for name, figure in _figures(catalog, campaign, rows, stars, truth).items():
+    moved = match_motions(_motions(catalog.store), _sky(campaign))
+    found = numbers(stars, truth) | motion_numbers(moved)
+    figures = _figures(catalog, campaign, rows, stars, truth)
+    sections: tuple[Section, ...] = _SECTIONS
+    if len(moved):
+        figures["moved"], sections = motion_figure(moved), (*_SECTIONS, _MOVED)
+    for name, figure in figures.items():
         catalog.store.commit(f"reports/{name}.png", partial(_write, png(figure)))
-    sections = (*_SECTIONS, Section("Numbers", _NUMBERS, body=number_table(found, BARS)))
+    sections = (*sections, Section("Numbers", _NUMBERS, body=number_table(found, BARS)))
     html = page(f"A field with known truth: {_label(rows)}", sections)
     catalog.store.commit(_PAGE, partial(_write, html.encode()))
     return catalog.store.locate_url(_PAGE), found
@@ -99,6 +111,21 @@ def true_sources(campaign: Store, rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def _motions(store: Store) -> pd.DataFrame:
+    """MOTIONS of the catalog; no rows where there are none."""
+    parts = []
+    for path in store.list("motions", ".parquet"):
+        with store.open(path) as file:
+            parts.append(read_table(file, MOTIONS))
+    return pd.concat(parts, ignore_index=True) if parts else MOTIONS.empty()
+
+
+def _sky(campaign: Store) -> pd.DataFrame:
+    """All true stars."""
+    skies = [simulated.read(campaign, path, STARS) for path in campaign.list("truth/stars", ".parquet")]
+    return pd.concat(skies, ignore_index=True)
+
+
 def _figures(
     catalog: Catalog, campaign: Store, rows: pd.DataFrame, stars: pd.DataFrame, truth: pd.DataFrame
 ) -> dict[str, Figure]:
@@ -106,12 +133,11 @@ def _figures(
     firsts = [read_exposures(path)[0] for path in paths]
     first, mine = _of(firsts[0].header, rows).iloc[0], _of(firsts[0].header, stars)
     camera = first["instrument"], first["detector"], first["filter"]
-    skies = [simulated.read(campaign, path, STARS) for path in campaign.list("truth/stars", ".parquet")]
     return {
         "field": field_figure(firsts),
         "frame": frame_figure(firsts[0], mine),
         "epsf": _epsf(catalog, campaign, first, camera),
-        "stars": population_figure(pd.concat(skies, ignore_index=True)),
+        "stars": population_figure(_sky(campaign)),
         "distortion": _distortion(campaign, camera),
         "truth": truth_figure(match_truth(stars, truth)),
         "quality": quality_figure(stars, _label(rows)),
