@@ -57,7 +57,9 @@ def kinematics(
         raise UnusableError(f"kinematics: field {field}", "no motions", "those that `piazzi motion` makes")
     report, target = Report("kinematics"), _PART.format(field_path("kinematics", field))
     bytes_ = [hashlib.sha256(catalog.store.read_bytes(path)).hexdigest() for path in paths]
-    made_of = settings.digest(json.dumps([bytes_, versions()]))
+    # Whatever it may have become since: an unusable one is told before anything is fitted.
+    compared = None if settings.compare is None else _plain(_compared(catalog.store, paths, settings, settings.compare))
+    made_of = settings.digest(json.dumps([bytes_, versions(), compared]))
     past = catalog.manifest.provenance.get("kinematics", {})
     known = past.get(field, {})
     if known.get("digest") == made_of and not fresh and catalog.store.exists(target):
@@ -69,8 +71,8 @@ def kinematics(
     rows = KINEMATICS.conform(pd.concat([rows for rows, _ in found.values()], ignore_index=True))
     entry = {"digest": made_of, "rows": len(rows), "settings": settings.model_dump(mode="json"), "versions": versions()}
     entry |= {"numbers": _plain(numbers), "rejected": report.rejected}
-    if settings.compare is not None:
-        entry["comparison"] = _plain(_compared(catalog.store, paths, settings, settings.compare))
+    if compared is not None:
+        entry["comparison"] = compared
     if known:  # until both are written, what is there is neither the old nor the new
         catalog.write_manifest(catalog.manifest.with_stage("kinematics", {**past, field: {**known, "digest": ""}}))
     catalog.store.commit(target, lambda file: write_table(rows, KINEMATICS, file))

@@ -46,8 +46,9 @@ def motion(
         Where the field has no master frames, or all positions are of one time; where too few stars align the epochs.
     """
     made, report, past = inputs(catalog, field, settings, reference), Report("motion"), _past(catalog)
-    there = all(catalog.store.exists(field_path(dataset, field)) for dataset in _DATASETS)
-    if past.get(field, {}).get("digest") == made.digest and there and not fresh:
+    there = {path for dataset in _DATASETS for path in catalog.store.list(field_path(dataset, field))}
+    whole = bool(there) and set(past.get(field, {}).get("parts", ())) <= there
+    if past.get(field, {}).get("digest") == made.digest and whole and not fresh:
         report.skipped = len(made.tiles)
         return report
     ties = placed_exposures(catalog, field)
@@ -87,6 +88,7 @@ def _publish(catalog: Catalog, job: Job, entry: dict[str, Any]) -> None:
     catalog.write_manifest(catalog.manifest.with_stage("motion", others))  # until both are moved
     for place in (field_path(dataset, job.field) for dataset in _DATASETS):
         catalog.store.publish(f"{job.folder}/{place}", place)
+        entry["parts"] = [*entry.get("parts", ()), *catalog.store.list(place, ".parquet")]
     catalog.write_manifest(catalog.manifest.with_stage("motion", {**others, job.field: entry}))
     catalog.store.remove(job.folder)
 

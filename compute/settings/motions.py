@@ -128,6 +128,12 @@ class KinematicsSettings(Settings):
     )
     compare: ComparisonSettings | None = Field(None, description="catalog that motions are compared with")
 
+    @model_validator(mode="after")
+    def _both(self) -> Self:
+        if self.distance is None and self.distance_error:
+            raise ValueError("distance_error is set without distance, expected both or neither")
+        return self
+
     @field_validator("flags")
     @classmethod
     def _known(cls, flags: tuple[str, ...]) -> tuple[str, ...]:

@@ -106,6 +106,13 @@ def test_again__nothing_is_done_until_something_changes(both, copied, client):
     assert move(copied, client, sigmas=2.5).done == 4
 
 
+def test_lost__a_part_that_is_gone_is_made_again(both, copied, client):
+    part = sorted((copied / "motions").rglob("*.parquet"))[0]
+    part.unlink()
+    assert move(copied, client).done > 0
+    assert part.exists()
+
+
 def test_reference__stands_in_for_an_epoch_where_there_is_but_one(field, both, client, tmp_path):
     folder, known = shutil.copytree(field[0] / "last", tmp_path / "lmc"), field[0] / "known.parquet"
     with pytest.raises(UnusableError, match="found one epoch, NIRISS F150W 2027.43, expected two"):

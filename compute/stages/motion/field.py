@@ -105,8 +105,9 @@ def solve_field(
         Where too few stars can align the epochs, or none has a motion in the catalog.
     """
     own = gather([of_frame(masters[epoch.key], plane) for epoch in epochs if epoch.key])
-    pairs = {known.name: paired(own, known, plane, settings.radius) for known in (zero, first) if known is not None}
-    sources = _sources(pairs, first, zero, plane)
+    # By what they are for, not by name: two catalogs may be called alike.
+    of_zero, of_first = (None if one is None else paired(own, one, plane, settings.radius) for one in (zero, first))
+    sources = _sources(of_zero if of_first is None else of_first, of_first is not None, plane)
     positions = star_positions(epochs, masters, sources, plane)
     if not positions.star_id.size:
         raise UnusableError("motion: positions", "no star seen at two times", "stars that epochs have in common")
@@ -122,21 +123,20 @@ def solve_field(
     if zero is not None:
         sound = candidates[relative.star]
         star_id, spread = positions.star_id[relative.star[sound]], relative.covariance[sound, 3:, 3:]
-        row = against_catalog(star_id, relative.motion[sound], spread, zero, pairs[zero.name], settings.sigmas)
+        row = against_catalog(star_id, relative.motion[sound], spread, zero, of_zero, settings.sigmas)
         rows, common = [*rows, row], common._replace(added=common.added + [row["pmra"], row["pmdec"]])
     members = _members(positions, relative, alignment, mags.reindex(positions.star_id)[magnitude].to_numpy(float))
     return Field(common, sources, members, zero_points(rows), _numbers(positions, epochs, alignment, members))
 
 
-def _sources(pairs: Mapping[str, pd.DataFrame], first: Known | None, zero: Known | None, plane: Plane) -> pd.DataFrame:
+def _sources(rows: pd.DataFrame | None, of_first: bool, plane: Plane) -> pd.DataFrame:
     """What tasks need of catalogs: numbers, of the first epoch's where there are two, and its positions."""
-    known = first or zero
-    if known is None:
+    if rows is None:
         return pd.DataFrame({"star_id": np.zeros(0, np.int64), "id": np.zeros(0, np.int64), "of_first": False})
-    rows = pairs[known.name].reset_index(drop=True)
+    rows = rows.reset_index(drop=True)
     number = rows["id"] if pd.api.types.is_integer_dtype(rows["id"]) else pd.Series(pd.NA, rows.index, "Int64")
     found = of_sources(rows, plane)
-    return found.assign(id=number.astype("Int64"), mag=rows["mag"], of_first=first is not None)
+    return found.assign(id=number.astype("Int64"), mag=rows["mag"], of_first=of_first)
 
 
 def _members(positions: Positions, found: MotionsOfStars, alignment: Alignment, mag: NDArray) -> pd.DataFrame:
