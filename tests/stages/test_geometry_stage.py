@@ -73,7 +73,8 @@ def test_solve__reserved_stars_have_no_part_in_it(case):
     rows, pairs, how = case
     moved = pairs.x + np.where(pairs.reserved[pairs.star], 0.3, 0.0)
     one, other = (solve(rows, each, how).cube for each in (pairs, pairs._replace(x=moved)))
-    np.testing.assert_array_equal(shifts(one), shifts(other))
+    # A BLAS with threads of its own varies in its last digits.
+    np.testing.assert_allclose(shifts(one), shifts(other), rtol=0, atol=1e-7)
 
 
 def test_solve__without_a_reference_and_roll_names_what_is_free(field):
