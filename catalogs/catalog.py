@@ -25,7 +25,7 @@ from catalogs.store import Store
 from catalogs.tables import EXPOSURES, MEASUREMENTS
 
 __all__ = [
-    "Catalog", "calibration_path", "create_or_open", "field_path", "frame_path", "measurement_path", "open_catalog",
+    "Catalog", "calibration_path", "check_place", "create_or_open", "field_path", "frame_path", "measurement_path", "open_catalog",
     "own_epsf_path", "read_part",
 ]  # fmt: skip
 
@@ -100,13 +100,18 @@ class Catalog:
     @property
     def motions(self) -> Any:
         """MOTIONS of all fields: a lazy frame, a partition per tile of sky; magnitudes in every filter of any field."""
+        return self._tree("motions", "motions", self.motions_table)
+
+    @property
+    def motions_table(self) -> Table:
+        """MOTIONS as declared, with a magnitude in every filter of any field."""
         some = {path.split("/")[1]: path for path in self.store.list("motions", ".parquet")}  # a file of each field
         names: set[str] = set()
         for path in some.values():
             with self.store.open(path) as file:
                 names.update(pq.read_schema(file).names)
         filters = [name.removeprefix("mag_") for name in names if name.startswith("mag_")]
-        return self._tree("motions", "motions", with_magnitudes(filters))
+        return with_magnitudes(filters)
 
     @property
     def zero_points(self) -> Any:
@@ -157,15 +162,20 @@ class Catalog:
         raise CatalogError(f"{self.store.url}: no calibration in {folder}{single}; there are {there}")
 
     def _tree(self, folder: str, content: str, table: Table) -> Any:
-        paths = self.store.list(folder, ".parquet")
-        if not paths:
+        parts = self.parts(folder, table)
+        if not parts:
             raise CatalogError(f"{self.store.url}: the catalog has no {content} yet")
-        values: list[dict[str, Any]] = [
-            dict(part.split("=", 1) for part in path.split("/") if "=" in part) for path in paths
-        ]
+        paths, values = zip(*parts, strict=True)
+        return _engine()(list(paths), list(values), table, self.store, _digest(self.manifest.to_json()))
+
+    def parts(self, folder: str, table: Table) -> list[tuple[str, dict[str, Any]]]:
+        """Path and path keys of every file of a dataset, as `master` or `motions`; sorted by path."""
         numbers = [key.name for key in table.keys if key.dtype == "float64"]
-        values = [value | {name: float(value[name]) for name in numbers} for value in values]
-        return _engine()(paths, values, table, self.store, _digest(self.manifest.to_json()))
+        found = []
+        for path in self.store.list(folder, ".parquet"):
+            keys: dict[str, Any] = dict(part.split("=", 1) for part in path.split("/") if "=" in part)
+            found.append((path, keys | {name: float(keys[name]) for name in numbers}))
+        return found
 
 
 def open_catalog(url: str | os.PathLike, storage_options: Mapping[str, Any] | None = None) -> Catalog:
@@ -186,21 +196,35 @@ def open_catalog(url: str | os.PathLike, storage_options: Mapping[str, Any] | No
     store = Store(url, storage_options)
     if not store.exists(_MANIFEST):
         raise CatalogError(f"no piazzi catalog at {url}")
-    return Catalog(store, Manifest.from_json(store.read_bytes(_MANIFEST), f"{url}/{_MANIFEST}"))
+    return _open(store)
 
 
-def create_or_open(url: str | os.PathLike, storage_options: Mapping[str, Any] | None = None) -> Catalog:
-    """Open a catalog to write, made if there is none; CatalogError where other files are in the way."""
-    store = Store(url, storage_options)
+def create_or_open(url: str | os.PathLike | Store, storage_options: Mapping[str, Any] | None = None) -> Catalog:
+    """Open a catalog to write, made if there is none; CatalogError where other files are in the way.
+
+    What is made while another process may do the same has to be made under ``store.lock()``: give the store.
+    """
+    store = url if isinstance(url, Store) else Store(url, storage_options)
+    check_place(store)
     if store.exists(_MANIFEST):
-        return open_catalog(url, storage_options)
-    if store.fs.isfile(store.root):
-        raise CatalogError(f"{url} is a file, not a piazzi catalog")
-    if others := store.list():
-        raise CatalogError(f"{url} is no piazzi catalog and not empty: it holds {others[0]}")
+        return _open(store)
     catalog = Catalog(store, Manifest())
     catalog.write_manifest(catalog.manifest)
     return catalog
+
+
+def check_place(store: Store) -> None:
+    """CatalogError unless there is a catalog, or nothing."""
+    if store.exists(_MANIFEST):
+        return
+    if store.fs.isfile(store.root):
+        raise CatalogError(f"{store.url} is a file, not a piazzi catalog")
+    if others := store.list():
+        raise CatalogError(f"{store.url} is no piazzi catalog and not empty: it holds {others[0]}")
+
+
+def _open(store: Store) -> Catalog:
+    return Catalog(store, Manifest.from_json(store.read_bytes(_MANIFEST), store.locate_url(_MANIFEST)))
 
 
 def measurement_path(row: Mapping[Any, Any]) -> str:

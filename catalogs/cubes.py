@@ -120,6 +120,11 @@ class EpsfCube:
         """Instrument, detector, filter."""
         return self.instrument, self.detector, self.filter
 
+    def covers(self, mjd: float) -> bool:
+        """Whether it is valid at a time [MJD]."""
+        first, last = self.valid_from, self.valid_to
+        return (first is None or first <= mjd) and (last is None or mjd <= last)
+
     @property
     def label(self) -> str:
         """Name for messages: the source, else ``instrument/detector/filter``."""

@@ -2,6 +2,7 @@
 
 import sys
 from importlib import import_module
+from keyword import iskeyword
 
 import click
 
@@ -20,7 +21,8 @@ VERBS = {
     "status": "Show what a catalog holds and what was rejected.",
     "timing": "Tell when a pixel of a NIRCam or NIRISS frame was exposed.",
     "combine": "Average motions of exposures and tell whether they agree.",
-    "export": "Write a catalog's tables and ePSFs in other formats.",
+    "export": "Write tables, ePSFs and distortions in other formats.",
+    "import": "Bring ePSFs and distortions made elsewhere into a catalog.",
     "demo": "Simulate a small field, measure it, compare with truth.",
 }
 
@@ -34,7 +36,8 @@ class Verbs(click.Group):
 
     def get_command(self, ctx, name):
         """The command of one verb, or None."""
-        return import_module(f"cli.{name}").command if name in VERBS else None
+        module = f"{name}_" if iskeyword(name) else name
+        return import_module(f"cli.{module}").command if name in VERBS else None
 
     def format_commands(self, ctx, formatter):
         """Help by the table above; nothing is imported."""
@@ -55,16 +58,16 @@ def piazzi():
 
 def main() -> None:
     """Entry point: 0 done, 1 failed, 2 bad usage or unusable input, 3 rejected exposures under --strict."""
-    from catalogs.errors import PiazziError
+    from catalogs.errors import FailedError, PiazziError, disk_full
 
     try:
         piazzi(prog_name="piazzi")
     except PiazziError as error:
         for line in str(error).splitlines():
             print(f"piazzi: {line}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(1 if isinstance(error, FailedError) else 2)
     except OSError as error:  # a lost scheduler, a full or read-only disk, a file that vanished
-        print(f"piazzi: {error}", file=sys.stderr)
+        print(f"piazzi: {disk_full(error) or error}", file=sys.stderr)
         sys.exit(1)
 
 

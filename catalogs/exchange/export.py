@@ -1,6 +1,8 @@
 """Files for other programs, one for each exposure and detector of a catalog."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -9,7 +11,7 @@ from catalogs.cubes import read_epsf
 from catalogs.distortion import DistortionCube, read_distortion
 from catalogs.errors import PiazziError
 from catalogs.exchange.cameras import library_name
-from catalogs.exchange.lists import write_ecsv, write_fits, write_xymq
+from catalogs.exchange.lists import write_ecsv, write_fits, write_votable, write_xymq
 from catalogs.exchange.siaf import write_siaf
 from catalogs.exchange.stdgdc import write_stdgdc
 from catalogs.exchange.stdpsf import write_stdpsf
@@ -17,41 +19,52 @@ from catalogs.readers.scales import nominal_scale
 from catalogs.tables import MEASUREMENTS
 
 _META = ("program", "instrument", "detector", "filter", "mjd_mid", "exptime", "image_unit", "sha256", "measured_with")
+_Key = tuple[tuple[str, str, str], str]
+_WRITERS = {"fits": write_fits, "ecsv": write_ecsv, "votable": write_votable}
 
 
 def export_measurements(catalog: Catalog, exposures: pd.DataFrame, kind: str, out: Path) -> list[Path]:
-    """Write the measurements of some rows of EXPOSURES as ``fits``, ``ecsv`` or ``xymq``; returns the files."""
+    """Write measurements of some rows of EXPOSURES, ``fits``, ``ecsv``, ``votable`` or ``xymq``; returns the files."""
     written = []
+    suffix = "vot" if kind == "votable" else kind
     detectors = exposures.groupby("exposure")["detector"].transform("size")
     for row, n in zip(exposures.to_dict("records"), detectors, strict=True):
         name = f"{row['exposure']}_{row['detector']}" if n > 1 else row["exposure"]
-        path = _place(out, f"{name}.{kind}", len(exposures))
+        path = _place(out, f"{name}.{suffix}", len(exposures))
         frame = read_part(measurement_path(row), {key.name: row[key.name] for key in MEASUREMENTS.keys},
                           MEASUREMENTS, catalog.store)[MEASUREMENTS.names]  # fmt: skip
         if kind == "xymq":
             write_xymq(frame, path)
         else:
             meta = {key: row[key] for key in _META if not pd.isna(row[key])}
-            (write_fits if kind == "fits" else write_ecsv)(frame, MEASUREMENTS, path, meta=meta)
+            _WRITERS[kind](frame, MEASUREMENTS, path, meta=meta)
         written.append(path)
     return written
 
 
 def export_epsfs(catalog: Catalog, exposures: pd.DataFrame, out: Path) -> list[Path]:
-    """Write the ePSFs that exposures built for themselves as STDPSF files; returns the files."""
-    written = []
-    rows = exposures.to_dict("records")
-    cubes = []
-    for row in rows:
-        folder = own_epsf_path(row)
-        if catalog.store.exists(folder):
-            cubes.append((row, catalog.store.locate_url(folder)))
-    if not cubes:
+    """Write the ePSFs of some rows of EXPOSURES as STDPSF files; returns the files.
+
+    Of each camera and filter the newest library cube that covers an exposure, a file for each cube; where there is
+    none, those that exposures built for themselves.
+    """
+    cubes = _covering(catalog, exposures, "epsf", read_epsf)
+    named = {}
+    for (camera, calibration), cube in cubes.items():
+        alone = [other for other, _ in cubes].count(camera) == 1
+        named["" if alone else calibration, camera] = cube
+    for row in [] if cubes else exposures.to_dict("records"):
+        if catalog.store.exists(folder := own_epsf_path(row)):
+            camera = row["instrument"], row["detector"], row["filter"]
+            url = catalog.store.locate_url(folder)
+            named[row["exposure"], camera] = read_epsf(url, catalog.store.storage_options)
+    if not named:
         raise PiazziError(f"{catalog.store.url}: found no ePSF cube of these exposures, expected at least one")
-    for row, url in cubes:
-        name = library_name("STDPSF", row["instrument"], row["detector"], row["filter"]).removesuffix(".fits")
-        path = _place(out, f"{name}_{row['exposure']}.fits", len(cubes))
-        write_stdpsf(read_epsf(url, catalog.store.storage_options), path)
+    written = []
+    for (tag, camera), cube in named.items():
+        name = library_name("STDPSF", *camera)
+        path = _place(out, name.replace(".fits", f"_{tag}.fits") if tag else name, len(named))
+        write_stdpsf(cube, path)
         written.append(path)
     return written
 
@@ -91,22 +104,28 @@ def export_siaf(catalog: Catalog, exposures: pd.DataFrame, out: Path) -> list[Pa
     return written
 
 
-def _distortions(catalog: Catalog, exposures: pd.DataFrame) -> dict[tuple[tuple[str, str, str], str], DistortionCube]:
+def _distortions(catalog: Catalog, exposures: pd.DataFrame) -> dict[_Key, DistortionCube]:
     """The newest distortion cube that covers each row of EXPOSURES, by camera and calibration."""
+    cubes = _covering(catalog, exposures, "distortion", read_distortion)
+    if not cubes:
+        raise PiazziError(f"{catalog.store.url}: found no distortion cube for these exposures, expected at least one")
+    return cubes
+
+
+def _covering(catalog: Catalog, exposures: pd.DataFrame, dataset: str, read: Callable[..., Any]) -> dict[_Key, Any]:
+    """The newest cube of a kind that covers each row of EXPOSURES, by camera and calibration."""
     cubes = {}
     for values, rows in exposures.groupby(["instrument", "detector", "filter"]):
         instrument, detector, filter = map(str, values)
-        folder = f"cubes/distortion/{instrument}_{detector}_{filter}"
+        folder = f"cubes/{dataset}/{instrument}_{detector}_{filter}"
         folders = {path.rsplit("/", 1)[0] for path in catalog.store.list(folder, (".zmetadata", "zarr.json"))}
-        found = [(name, read_distortion(catalog.store.locate_url(name), catalog.store.storage_options))
+        found = [(name, read(catalog.store.locate_url(name), catalog.store.storage_options))
                  for name in sorted(folders, reverse=True) if name.count("/") == 3]  # fmt: skip
         for mjd in rows["mjd_mid"]:
             newest = next(((name, cube) for name, cube in found if cube.covers(mjd)), None)
             if newest:
                 calibration = newest[0].rsplit("/", 1)[1].removesuffix(".zarr")
                 cubes[(instrument, detector, filter), calibration] = newest[1]
-    if not cubes:
-        raise PiazziError(f"{catalog.store.url}: found no distortion cube for these exposures, expected at least one")
     return cubes
 
 

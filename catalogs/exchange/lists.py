@@ -1,4 +1,4 @@
-"""Star lists for other programs: FITS and ECSV tables with units, and plain text columns named by letters.
+"""Star lists for other programs: FITS, ECSV and VOTable tables with units, and plain text columns named by letters.
 
 A text list names its columns by the letters of its extension, one each (`x`, `y` position, `m` magnitude, `q` quality
 of fit), in lines of fixed width under a `#` header. Its pixel positions are 1-based.
@@ -9,13 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from astropy.io.votable import from_table
+from astropy.io.votable.tree import Param
 from astropy.table import Column, MaskedColumn, Table
 from astropy.units import Unit
 
 from catalogs import schema
 from catalogs.errors import UnusableError
 
-__all__ = ["read_xymq", "write_ecsv", "write_fits", "write_xymq"]
+__all__ = ["read_xymq", "write_ecsv", "write_fits", "write_votable", "write_xymq"]
 
 # Letters of text lists: pixel positions, magnitudes, words; anything else is a number read as it stands.
 PIXELS = "xyXYuvUVij"
@@ -51,6 +53,26 @@ def write_ecsv(
     out = _described(frame, table)
     out.meta.update({key: value for key, value in (meta or {}).items() if value is not None})
     out.write(path, format="ascii.ecsv", overwrite=True)
+
+
+def write_votable(
+    frame: pd.DataFrame, table: schema.Table, path: str | Path, meta: Mapping[str, object] | None = None
+) -> None:
+    """Write a frame as a VOTable in binary, with units, UCDs and meanings; `meta` becomes PARAMs."""
+    unsigned = {name: "int64" for name, dtype in frame.dtypes.items() if dtype == "uint32"}  # not known to VOTables
+    out = _described(frame.astype(unsigned), table)
+    ucds = {column.name: column.ucd for column in (*table.columns, *table.keys)}
+    for name in out.colnames:
+        if ucds.get(name):
+            out[name].meta["ucd"] = ucds[name]
+    votable = from_table(out)
+    resource = votable.resources[0]
+    for key, value in (meta or {}).items():
+        if value is not None:
+            kind = "double" if isinstance(value, float) else "long" if isinstance(value, int) else "char"
+            size = {"arraysize": "*"} if kind == "char" else {}
+            resource.params.append(Param(votable, name=key, datatype=kind, value=value, **size))
+    votable.to_xml(str(path), tabledata_format="binary2")
 
 
 def write_xymq(frame: pd.DataFrame, path: str | Path) -> None:
@@ -115,7 +137,7 @@ def _lines(path: Path) -> list[str]:
 
 def _described(frame: pd.DataFrame, table: schema.Table) -> Table:
     """As an astropy Table, units and descriptions from the declaration; columns not declared go without."""
-    specs = {column.name: column for column in table.columns}
+    specs = {column.name: column for column in (*table.columns, *table.keys)}
     out = Table()
     for name, series in frame.items():
         column = _column(series)

@@ -1,11 +1,13 @@
 """``piazzi export``: files that other programs open."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy import units as u
+from astropy.io import votable
 from astropy.table import Table
 
 from catalogs import open_catalog
@@ -15,9 +17,12 @@ from catalogs.exchange.siaf import evaluate, read_siaf
 from catalogs.exchange.stdgdc import read_stdgdc
 from catalogs.exchange.stdpsf import read_stdpsf
 from catalogs.readers.scales import nominal_scale
+from catalogs.references.hats import open_hats
 from catalogs.store import Store
 from compute.graph import pipeline
+from compute.graph.frame import frame
 from compute.graph.run import writing
+from compute.settings import FrameSettings
 from tests.distortions import make_cube
 from tests.graph.running import enter, name_of
 
@@ -29,6 +34,13 @@ def catalog(client, frames, tmp_path_factory):
     enter(folder / "lmc", client, frames[:2])
     with writing(str(folder / "lmc")) as catalog:
         pipeline.ingest(catalog, client, frames[2:])
+    return catalog
+
+
+@pytest.fixture(scope="module")
+def framed(catalog, client):
+    """The same, with the frame of a field named far."""
+    frame(catalog, client, "far", FrameSettings())
     return catalog
 
 
@@ -169,3 +181,57 @@ def test_distortions__there_is_none(piazzi, catalog, tmp_path, kind):
     ended = piazzi("export", catalog.store.root, tmp_path / "out", "--format", kind)
     assert ended.code == 2
     assert "found no distortion cube for these exposures" in ended.err
+
+
+@pytest.mark.parametrize("kind", ["fits", "ecsv", "votable"])
+def test_master_frames__are_a_file_for_each_field_with_its_keys(piazzi, framed, tmp_path, kind):
+    written = exported(piazzi("export", framed.store.root, tmp_path / "out", "--format", kind, "--table", "master"))
+    assert [path.stem for path in written] == ["master_far"]
+    table, there = Table.read(written[0]), framed.master.compute()
+    assert len(table) == len(there)
+    np.testing.assert_array_equal(np.sort(table["star_id"]), np.sort(there["star_id"]))
+    assert (table["ra"].unit, set(table["filter"])) == (u.deg, {"F090W"})
+
+
+def test_votable__has_ucds_and_tells_what_the_exposure_is(piazzi, catalog, stars, tmp_path):
+    written = exported(
+        piazzi("export", catalog.store.root, tmp_path / "a.vot", "--format", "votable", "--exposure", name_of(1))
+    )
+    found = votable.parse(str(written[0]))
+    fields = {field.name: field for field in found.get_first_table().fields}
+    assert (fields["x"].ucd, fields["flags"].datatype) == ("pos.cartesian.x;instr.det", "long")
+    assert {param.name: param.value for param in found.resources[0].params}["filter"] == "F090W"
+    assert len(found.get_first_table().array) == len(stars)
+
+
+def test_hats__opens_as_the_catalog_it_is(piazzi, framed, tmp_path):
+    pytest.importorskip("astropy_healpix")
+    exported(piazzi("export", framed.store.root, tmp_path / "hats", "--format", "hats", "--table", "master"))
+    assert open_hats(Store(tmp_path / "hats"), "hats").n_rows == len(framed.master)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--format", "hats"], "found no motions"),
+        (["--format", "hats", "--table", "measurements"], "expected master or motions"),
+        (["--format", "xymq", "--table", "master"], "expected --format fits, ecsv, votable, hats"),
+        (["--format", "fits", "--table", "master", "--field", "near"], "--field: found near, expected of far"),
+        (["--format", "fits", "--table", "master", "--filter", "F480M"], "--filter: found F480M, expected of F090W"),
+    ],
+)
+def test_tables_that_cannot_be__are_told_in_one_line(piazzi, framed, tmp_path, words, told):
+    ended = piazzi("export", framed.store.root, tmp_path / "out", *words)
+    assert ended.code == 2
+    assert told in ended.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_library_epsfs__go_before_those_of_exposures(piazzi, catalog, tmp_path):
+    own = exported(piazzi("export", catalog.store.root, tmp_path / "own", "--format", "stdpsf"))
+    assert len(own) == 2
+    copy = tmp_path / "copy"
+    shutil.copytree(catalog.store.root, copy)
+    assert piazzi("import", copy, own[0].rename(tmp_path / "STDPSF_NIRISS_F090W.fits")).code == 0
+    written = exported(piazzi("export", copy, tmp_path / "library", "--format", "stdpsf"))
+    assert [path.name for path in written] == ["STDPSF_NIRISS_F090W.fits"]
