@@ -42,7 +42,7 @@ def export_field_tables(
     (out.parent if alone else out).mkdir(parents=True, exist_ok=True)
     written = []
     for field, some in by_field.items():
-        frame = pd.concat([read_part(path, keys, table, catalog.store) for path, keys in some], ignore_index=True)
+        frame = pd.concat([read_part(*part, table, catalog.store) for part in some], ignore_index=True)
         path = out if alone else out / f"{dataset}_{field}.{suffix}"
         write(frame, table, path, meta={"field": field})
         written.append(path)
