@@ -35,8 +35,8 @@ def export_field_tables(
     suffix, write = _WRITERS[kind]
     alone = out.suffix == f".{suffix}"
     by_field: dict[str, list[tuple[str, dict[str, Any]]]] = {}
-    for path, keys in parts:
-        by_field.setdefault(keys["field"], []).append((path, keys))
+    for part in parts:
+        by_field.setdefault(part[1]["field"], []).append(part)
     if alone and len(by_field) > 1:
         raise PiazziError(f"{out}: found fields {', '.join(by_field)} for one file, expected one field (or a folder)")
     (out.parent if alone else out).mkdir(parents=True, exist_ok=True)
