@@ -1,10 +1,13 @@
-# make install | demo | test | check | bench | accuracy | test-cluster
+# make install | demo | test | check | bench | scale | accuracy | test-cluster
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+SCRIPTS := .ci/run deploy/tls/certificates.sh $(wildcard deploy/slurm/*.sbatch) $(addprefix tests/slurm/,install up down)
+# Not the DaskCluster, a kind of Dask's own: tests/deploy looks at its pods.
+MANIFESTS := deploy/kubernetes/claim.yaml deploy/kubernetes/job.yaml $(wildcard deploy/kubernetes/tls/*.yaml)
 
-.PHONY: install demo test test-cluster check bench accuracy clean
+.PHONY: install demo test test-cluster check bench scale accuracy clean
 
 install: $(VENV)/.installed
 test-install: $(VENV)/.test-installed
@@ -28,6 +31,7 @@ test: test-install
 	$(BIN)/python -m pytest
 
 test-cluster: test-install
+	tests/slurm/install
 	$(BIN)/python -m pytest -m cluster
 
 check: test-install
@@ -35,12 +39,19 @@ check: test-install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/yamllint --strict --config-file deploy/.yamllint deploy compute
+	$(BIN)/shellcheck $(SCRIPTS)
+	if [ -x $(BIN)/hadolint ]; then $(BIN)/hadolint deploy/container/Containerfile; fi
+	$(BIN)/kubernetes-validate --strict --quiet $(MANIFESTS)
 
 bench: test-install
 	$(BIN)/python -m tests.bench
+
+scale: test-install
+	$(BIN)/python -m tests.bench.scale
 
 accuracy: test-install
 	$(BIN)/python -m tests.accuracy
 
 clean:
-	rm -rf $(VENV) demo bench.json accuracy.json build *.egg-info
+	rm -rf $(VENV) demo bench.json scale.json accuracy.json build *.egg-info

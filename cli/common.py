@@ -24,23 +24,34 @@ if TYPE_CHECKING:
     from compute.graph.apply import Progress
     from compute.graph.pipeline import Report
 
+_WAIT = "piazzi.wait"
+
 cluster_option = click.option(
     "--cluster",
     default="local",
     show_default=True,
     metavar="C",
-    help="local, a scheduler address (tcp://..., tls://...) or a scheduler file",
+    help="local, slurm, kubernetes, a scheduler address (tcp://..., tls://...) or a scheduler file",
 )
-workers_option = click.option("--workers", type=click.IntRange(1), help="processes of a local cluster [one per core]")
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(1),
+    help="workers of a cluster that is started [local: one per core; slurm, kubernetes: as configured]",
+)
 fresh_option = click.option("--fresh", is_flag=True, help="compute everything anew, whatever is there")
 replace_option = click.option("--replace", is_flag=True, help="accept new bytes under the name of an exposure there")
+# Kept aside for `writing`, so that no verb has to hand it on.
+wait_option = click.option(
+    "--wait", is_flag=True, expose_value=False, help="wait while another process writes the catalog",
+    callback=lambda ctx, _, value: ctx.meta.update({_WAIT: value}),
+)  # fmt: skip
 strict_option = click.option("--strict", is_flag=True, help="exit 3 when any exposure was rejected")
 json_option = click.option("--json", "as_json", is_flag=True, help="summary as JSON on standard output")
 
 
 def running_options(function: Callable) -> Callable:
     """The options of every verb that computes on a cluster."""
-    for option in (json_option, strict_option, fresh_option, workers_option, cluster_option):
+    for option in (json_option, strict_option, fresh_option, wait_option, workers_option, cluster_option):
         function = option(function)
     return function
 
@@ -112,15 +123,43 @@ threads_option = click.option(
 
 
 @contextmanager
+def writing(catalog: str) -> Iterator["Catalog"]:
+    """The catalog with this process as its one writer, made if absent; with --wait once no other writes it."""
+    from compute.graph.run import writing
+
+    with writing(catalog, **waiting()) as place:
+        yield place
+
+
+def waiting() -> dict[str, Any]:
+    """Whether --wait was given, and what tells of it."""
+    return {"wait": click.get_current_context().meta.get(_WAIT, False), "tell": _line()}
+
+
+@contextmanager
 def changing(
     catalog: str, cluster: str, workers: int | None, kernels: tuple[str, ...]
 ) -> Iterator[tuple["Catalog", "Client", "Progress"]]:
     """What a stage works with on a catalog that is there: the catalog, a cluster with warm kernels, and progress."""
+    from catalogs.catalog import open_catalog
     from compute.graph.client import connect
-    from compute.graph.run import changing
 
-    with progress_bar() as progress, changing(catalog) as place, connect(cluster, workers, kernels=kernels) as client:
+    open_catalog(catalog)  # there must be something to work on
+    with progress_bar() as progress, writing(catalog) as place, connect(cluster, workers, kernels=kernels) as client:
         yield place, client, progress
+
+
+def _line(every: float = 30.0) -> Callable[[str], None]:
+    """Prints what is waited for on standard error: at once, when it changes, and now and then."""
+    said: tuple[str, float] = "", 0.0
+
+    def tell(text: str) -> None:
+        nonlocal said
+        if text != said[0] or time.monotonic() - said[1] >= every:
+            said = text, time.monotonic()
+            print(text, file=sys.stderr, flush=True)
+
+    return tell
 
 
 @contextmanager
@@ -156,7 +195,7 @@ def _plain_progress(every: float = 5.0) -> "Progress":
     return show
 
 
-def finish(catalog: str, reports: Sequence["Report"], as_json: bool, strict: bool, unit: str = "exposures") -> None:
+def finish(catalog: str, reports: Sequence["Report"], as_json: bool, strict: bool) -> None:
     """Print what was done; exit 2 where nothing could be used, 3 under `strict` when anything was rejected."""
     rejected = [item for report in reports for item in report.rejected]
     if as_json:
@@ -164,7 +203,7 @@ def finish(catalog: str, reports: Sequence["Report"], as_json: bool, strict: boo
     else:
         for report in reports:
             left = f", {report.skipped} already there" if report.skipped else ""
-            print(f"{report.stage}: {report.done} {unit}{left}, {len(report.rejected)} rejected")
+            print(f"{report.stage}: {report.done} {report.unit}{left}, {len(report.rejected)} rejected")
         print(f"catalog: {catalog}")
     for report in reports:
         for item in report.notes:

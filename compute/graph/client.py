@@ -1,21 +1,20 @@
-"""Clusters: a local one by default, or any scheduler that is already running."""
+"""A client with warm workers, on whatever cluster is named."""
 
 import asyncio
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
-import dask
-from distributed import Client, LocalCluster, WorkerPlugin
+from distributed import Client, WorkerPlugin
 from filelock import FileLock
 
-from catalogs.errors import PiazziError
-
-# One thread per worker and no pools inside it: a task is one exposure's whole chain, and workers are the parallelism.
-_THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+from compute.graph.clusters import cluster_client
+from compute.graph.clusters.versions import TOPIC, check_versions
 
 MEASURING, SIMULATING = "compute.kernels.warm", "compute.kernels.simulate.warm"
 FRAMING, CALIBRATING = "compute.kernels.warm_frames", "compute.kernels.warm_calibration"
@@ -46,56 +45,44 @@ def warm_once(kernels: str) -> None:
 
 @contextmanager
 def connect(
-    cluster: str = "local", workers: int | None = None, timeout: float = 60.0, kernels: tuple[str, ...] = (MEASURING,)
+    cluster: str = "local",
+    workers: int | None = None,
+    timeout: float | None = None,
+    kernels: tuple[str, ...] = (MEASURING,),
 ) -> Iterator[Client]:
-    """A client with warm workers; a local cluster lives as long as the context.
+    """A client with warm workers of our own versions; its dashboard's address goes to standard error.
 
     Parameters
     ----------
     cluster
-        ``local``, a scheduler address (``tcp://host:port``, ``tls://host:port``), or a scheduler file.
+        ``local``, ``slurm``, ``kubernetes``, a scheduler address (``tcp://host:port``, ``tls://host:port``), or a
+        scheduler file. What is started here ends with the context.
     workers
-        Processes of a local cluster; one per core unless given.
+        Workers of a cluster that is started here; of a local one as many as cores, unless given.
     timeout
-        Longest wait for a running scheduler, and for its first worker [s].
+        Longest wait for a running scheduler, and for its first worker [s]; ``piazzi.timeout`` of Dask's configuration
+        unless given.
     kernels
-        Modules whose ``warm`` the workers call before their first task.
+        Modules whose ``warm`` the workers call before their first task, also those that join later.
 
     Raises
     ------
     PiazziError
-        If the scheduler cannot be reached.
+        If the cluster cannot be had, or has other versions than this process.
     """
-    if cluster == "local":
-        workers = workers or dask.system.CPU_COUNT
-        with (
-            # Dask's profiler keeps what it sees: 0.2 MB a task that workers never give back.
-            dask.config.set(
-                {"distributed.nanny.pre-spawn-environ": _THREADS, "distributed.worker.profile.enabled": False}
-            ),
-            LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0") as local,
-            Client(local) as client,
-        ):
-            _warm(client, kernels)
-            yield client
-        return
-    where: dict = {"address": cluster} if "://" in cluster else {"scheduler_file": cluster}
-    if "scheduler_file" in where and not Path(cluster).is_file():
-        expected = "local, tcp://host:port, tls://host:port or an existing scheduler file"
-        raise PiazziError(f"--cluster: found {cluster!r}, expected {expected}")
-    try:
-        client = Client(**where, timeout=timeout)
-    except (OSError, ValueError, TimeoutError) as error:
-        raise PiazziError(f"--cluster {cluster}: no scheduler answers ({error})") from error
-    with client:
-        try:
-            client.wait_for_workers(1, timeout=timeout)
-        except TimeoutError:
-            raise PiazziError(f"--cluster {cluster}: no worker joined within {timeout:.0f} s") from None
-        _warm(client, kernels)
+    with cluster_client(cluster, workers, timeout) as client:
+        check_versions(client, cluster)
+        client.subscribe_topic(TOPIC, lambda event: _tell(str(event[1])))
+        _tell_dashboard(client)
+        for module in kernels:
+            client.register_plugin(WarmKernels(module))
         yield client
 
 
-def _warm(client: Client, kernels: tuple[str, ...]) -> None:
-    for module in kernels:
-        client.register_plugin(WarmKernels(module))
+def _tell_dashboard(client: Client) -> None:
+    if client.dashboard_link:
+        _tell(f"dashboard: {client.dashboard_link}" + ("" if find_spec("bokeh") else " (its pages need bokeh)"))
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

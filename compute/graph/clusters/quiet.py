@@ -1,0 +1,45 @@
+"""Clusters that end without a word: what processes log while they leave each other is of no use to anybody."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from distributed import Client, WorkerPlugin
+
+_LOGGERS = ("distributed", "distributed.client", "distributed.worker", "distributed.nanny", "tornado.application")
+
+
+def hush() -> None:
+    """Log nothing more about the cluster."""
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+@contextmanager
+def quiet_end() -> Iterator[None]:
+    """Give this process its log levels back once whatever was hushed within has ended."""
+    levels = {name: logging.getLogger(name).level for name in _LOGGERS}
+    try:
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
+
+class QuietEnd(WorkerPlugin):
+    """Hush a worker that closes."""
+
+    name = "piazzi-quiet-end"
+
+    def teardown(self, worker) -> None:
+        """Called first thing when a worker closes."""
+        hush()
+
+
+@contextmanager
+def ending_quietly(client: Client) -> Iterator[Client]:
+    """A client of a cluster that was started for it; put inside the contexts of both."""
+    client.register_plugin(QuietEnd())
+    with ExitStack() as last:
+        last.callback(hush)
+        yield client
