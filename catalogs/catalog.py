@@ -2,38 +2,39 @@
 
 import hashlib
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import xarray as xr
 
-from catalogs.cubes import open_cube
-from catalogs.errors import CatalogError, UnusableError
+from catalogs.errors import CatalogError
 from catalogs.kinematics import KINEMATICS
 from catalogs.manifest import Manifest
 from catalogs.masters import MASTER, MATCHES, TRANSFORMS
 from catalogs.motions import ZERO_POINTS, with_magnitudes
 from catalogs.parquet import read_table, write_table
+from catalogs.paths import calibration_path, field_path, frame_path, measurement_path, own_epsf_path
 from catalogs.scales import SCALES
 from catalogs.schema import Table
 from catalogs.store import Store
 from catalogs.tables import EXPOSURES, MEASUREMENTS
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 __all__ = [
-    "Catalog", "calibration_path", "check_place", "create_or_open", "field_path", "frame_path", "measurement_path", "open_catalog",
-    "own_epsf_path", "read_part",
+    "Catalog", "calibration_path", "check_place", "create_or_open", "field_path", "frame_path", "measurement_path",
+    "open_catalog", "own_epsf_path", "read_part",
 ]  # fmt: skip
 
 _MANIFEST = "catalog.json"
 _EXPOSURES = "exposures/part-0.parquet"
 _ENGINES = "piazzi.frames"
-_NUMBER, _NAME = re.compile(r"0|[1-9][0-9]*"), re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
-_ROOTS = (".zmetadata", "zarr.json")  # written last, so a cube that has one is whole
+_KEYS = [key.name for key in MEASUREMENTS.keys]
+_PLACE = [*_KEYS, "exposure"]  # what a path is made of
 
 
 class Catalog:
@@ -70,12 +71,32 @@ class Catalog:
 
         EXPOSURES tells which files belong, so a stage at work beside the reader never shows half its files.
         """
-        exposures = self.exposures
-        rows = exposures[(exposures["status"] == "ok") & exposures["n_stars"].notna()]
-        paths = [measurement_path(row) for row in rows.to_dict("records")]
-        keys = rows[[key.name for key in MEASUREMENTS.keys]].to_dict("records")
+        rows = self._measured()
+        paths = [measurement_path(row) for row in rows[_PLACE].to_dict("records")]
+        keys = rows[_KEYS].to_dict("records")
         made_from = rows[["sha256", "measured_with", "corrected_with"]].to_csv(index=False).encode()
         return _engine()(paths, keys, MEASUREMENTS, self.store, _digest(made_from))
+
+    def stars(self, exposure: str, detector: str | None = None, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """MEASUREMENTS of one exposure as a pandas frame, without an engine; `columns` picks and orders them.
+
+        Raises
+        ------
+        CatalogError
+            Where it has not been measured; without a `detector`, where several saw it.
+        """
+        rows = self._measured()
+        rows = rows[(rows["exposure"] == exposure) & (True if detector is None else rows["detector"] == detector)]
+        if len(rows) != 1:
+            found = f"detectors {', '.join(rows['detector'])}" if len(rows) else "no such measured exposure"
+            asked = " ".join(filter(None, [exposure, detector]))
+            raise CatalogError(f"{self.store.url}: {asked}: found {found}, expected one")
+        row = rows.iloc[0].to_dict()
+        return read_part(measurement_path(row), row, MEASUREMENTS, self.store, columns)
+
+    def _measured(self) -> pd.DataFrame:
+        exposures = self.exposures
+        return exposures[(exposures["status"] == "ok") & exposures["n_stars"].notna()]
 
     @property
     def master(self) -> Any:
@@ -123,11 +144,11 @@ class Catalog:
         """KINEMATICS of all fields: a lazy frame, a partition per field."""
         return self._tree("kinematics", "kinematics", KINEMATICS)
 
-    def epsf(self, instrument: str, detector: str, filter: str, mjd: float | None = None) -> xr.Dataset:
+    def epsf(self, instrument: str, detector: str, filter: str, mjd: float | None = None) -> "xr.Dataset":
         """The newest ePSF cube, of those valid at `mjd` if given; arrays are read when touched."""
         return self._cube("epsf", instrument, detector, filter, mjd)
 
-    def distortion(self, instrument: str, detector: str, filter: str, mjd: float | None = None) -> xr.Dataset:
+    def distortion(self, instrument: str, detector: str, filter: str, mjd: float | None = None) -> "xr.Dataset":
         """The newest distortion cube, of those valid at `mjd` if given; arrays are read when touched."""
         return self._cube("distortion", instrument, detector, filter, mjd)
 
@@ -142,24 +163,10 @@ class Catalog:
         self.store.commit(_MANIFEST, lambda file: file.write(manifest.to_json()))
         self.manifest = manifest
 
-    def _cube(self, kind: str, instrument: str, detector: str, filter: str, mjd: float | None) -> xr.Dataset:
-        top = f"cubes/{kind}"
-        names = {"instrument": instrument, "detector": detector, "filter": filter}
-        folder = f"{top}/{'_'.join(_segment(name, value) for name, value in names.items())}"
-        found = [path.rsplit("/", 1)[0] for path in self.store.list(folder, _ROOTS)]
-        cubes = [path for path in found if path.count("/") == 3]  # neither perturbed ones nor groups inside
-        for path in reversed(cubes):
-            cube = open_cube(self.store.locate_url(path), self.store.storage_options)
-            if mjd is None or _covers(cube, mjd):
-                return cube
-            cube.close()
-        if cubes:
-            there = ", ".join(path.rsplit("/", 1)[1] for path in cubes)
-            raise CatalogError(f"{self.store.url}: no {folder} covers MJD {mjd}; there are {there}")
-        roots = [path for path in self.store.list(top, _ROOTS) if path.count("/") == 4]
-        there = ", ".join(sorted({path.split("/")[2] for path in roots})) or "none"
-        single = f", only those of single exposures in {folder}/perturbed" if found else ""
-        raise CatalogError(f"{self.store.url}: no calibration in {folder}{single}; there are {there}")
+    def _cube(self, *wanted: Any) -> "xr.Dataset":
+        from catalogs.calibrations import newest_cube  # brings xarray, which tables do not need
+
+        return newest_cube(self.store, *wanted)
 
     def _tree(self, folder: str, content: str, table: Table) -> Any:
         parts = self.parts(folder, table)
@@ -227,42 +234,6 @@ def _open(store: Store) -> Catalog:
     return Catalog(store, Manifest.from_json(store.read_bytes(_MANIFEST), store.locate_url(_MANIFEST)))
 
 
-def measurement_path(row: Mapping[Any, Any]) -> str:
-    """Path of an exposure's MEASUREMENTS inside the catalog.
-
-    `row` has the columns of EXPOSURES. UnusableError where a value cannot safely be part of a path.
-    """
-    keys = [
-        f"{key.name}={_segment(key.name, row[key.name], _NUMBER if key.dtype == 'int32' else _NAME)}"
-        for key in MEASUREMENTS.keys
-    ]
-    return "/".join(["measurements", *keys, f"{_segment('exposure', row['exposure'])}.parquet"])
-
-
-def field_path(dataset: str, field: str) -> str:
-    """Folder of one field in a dataset, as `transforms`, `master` or `motions`; UnusableError for an unfit name."""
-    return f"{dataset}/field={_segment('field', field)}"
-
-
-def frame_path(field: str, instrument: str, filter: str, epoch: str) -> str:
-    """Folder of one master frame."""
-    names = {"instrument": instrument, "filter": filter, "epoch": epoch}
-    return "/".join([field_path("master", field), *(f"{key}={_segment(key, value)}" for key, value in names.items())])
-
-
-def calibration_path(kind: str, instrument: str, detector: str, filter: str, name: str) -> str:
-    """Folder of a cube; `kind` is ``epsf`` or ``distortion``. The newest name in alphabetical order counts."""
-    names = {"instrument": instrument, "detector": detector, "filter": filter}
-    camera = "_".join(_segment(key, value) for key, value in names.items())
-    return f"cubes/{kind}/{camera}/{_segment('calibration', name)}.zarr"
-
-
-def own_epsf_path(row: Mapping[Any, Any]) -> str:
-    """Folder of the ePSF cube that an exposure built for itself; `row` has the columns of EXPOSURES."""
-    camera = "_".join(_segment(name, row[name]) for name in ("instrument", "detector", "filter"))
-    return f"cubes/epsf/{camera}/perturbed/{_segment('exposure', row['exposure'])}.zarr"
-
-
 def read_part(
     path: str, keys: Mapping[str, Any], table: Table, store: Store, columns: Sequence[str] | None = None
 ) -> pd.DataFrame:
@@ -272,19 +243,6 @@ def read_part(
     for key in table.keys:
         frame[key.name] = pd.Series(keys[key.name], index=frame.index, dtype=key.pandas_dtype)
     return frame if columns is None else frame[list(columns)]
-
-
-def _segment(name: str, value: object, allowed: re.Pattern[str] = _NAME) -> str:
-    text = str(value)
-    if not allowed.fullmatch(text):
-        wanted = "a whole number" if allowed is _NUMBER else "letters, digits and _ . + - only"
-        raise UnusableError(f"path key {name}", repr(text), wanted)
-    return text
-
-
-def _covers(cube: xr.Dataset, mjd: float) -> bool:
-    first, last = cube.attrs.get("valid_from"), cube.attrs.get("valid_to")
-    return (first is None or first <= mjd) and (last is None or mjd <= last)
 
 
 def _digest(text: bytes) -> str:

@@ -16,8 +16,9 @@ from catalogs.references.raw import Raw, open_raw
 from catalogs.schema import Column
 from catalogs.store import Store
 
-__all__ = ["EXPOSURE_MOTIONS", "read_exposure_motions"]
+__all__ = ["ALL", "EXPOSURE_MOTIONS", "read_exposure_motions"]
 
+ALL = "all"  # what stands for the mean over fields, where fields have names
 _EXPECTED = "a CSV, ECSV or Parquet file"
 _RATE, _MOST, _LEAST = "mas/yr", 1e6, 1e-9  # beyond these a table has another unit
 
@@ -62,6 +63,9 @@ def read_exposure_motions(path: str | os.PathLike) -> pd.DataFrame:
         cells = table.column(own[column.name]).to_pylist()
         if column.dtype == "string":
             values[column.name] = _texts(raw.place, own[column.name], cells)
+            if column.name == "field" and ALL in values["field"]:
+                where = f"{raw.place} row {values['field'].index(ALL) + 1} column {own['field']}"
+                raise UnusableError(where, f"{ALL!r}, which is the mean over fields", "another name")
         else:
             unit = factor(f"{raw.place} column {own[column.name]}", raw.fields[own[column.name]].unit, column.unit)
             values[column.name] = _numbers(raw.place, own[column.name], cells, unit, column)
@@ -77,6 +81,8 @@ def _open(path: str | os.PathLike) -> Raw:
     if not store.fs.exists(store.root):
         raise UnusableError(place, "nothing there", _EXPECTED)
     if store.fs.isdir(store.root):
+        if not store.list(suffix=".parquet"):
+            raise UnusableError(place, "a folder without Parquet files", _EXPECTED)
         return open_raw(path)
     with fsspec.open(store.url, "rb", compression="infer", **store.storage_options) as file:
         head = file.read(512)
@@ -92,6 +98,9 @@ def _csv(place: str, text: str) -> Raw:
     lines = csv.reader(io.StringIO(text), skipinitialspace=True)
     rows = [[cell.strip() for cell in line] for line in lines if line and not line[0].startswith("#")]
     names, *rows = [row for row in rows if any(row)] or [[]]
+    if len(names) < 2:
+        found = f"one column, {names[0]!r:.60}" if names else "no line"
+        raise UnusableError(place, found, "columns with commas between them, and their names in the first line")
     if twice := [name for name in names if names.count(name) > 1]:
         raise UnusableError(f"{place} columns", f"{twice[0]} {names.count(twice[0])} times", "each once")
     for number, row in enumerate(rows, 1):
@@ -127,7 +136,7 @@ def _numbers(place: str, own: str, cells: Sequence[object], unit: float, column:
     numbers = []
     for row, cell in enumerate(cells, 1):
         try:
-            number = unit * float(cell)  # type: ignore[arg-type]
+            number = math.nan if isinstance(cell, bool) else unit * float(cell)  # type: ignore[arg-type]
         except (TypeError, ValueError):
             number = math.nan
         if not column.low <= number <= column.high:

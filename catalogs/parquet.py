@@ -33,6 +33,7 @@ def write_table(frame: pd.DataFrame, table: Table, sink: str | os.PathLike | IO[
         use_dictionary=[name for name in table.names if name not in encodings],
         column_encoding=encodings,
         write_statistics=True,
+        write_page_checksum=True,  # `status --verify` looks at them
     )
 
 

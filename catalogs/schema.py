@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -117,8 +118,9 @@ class Table:
             )
             for column in self.columns
         ]
-        pandas = pa.Schema.from_pandas(self.empty(), preserve_index=False).metadata
-        return pa.schema(fields, metadata=pandas | file_metadata(self.name, self.columns, lengths or {}))
+        return pa.schema(
+            fields, metadata=_pandas_metadata(self) | file_metadata(self.name, self.columns, lengths or {})
+        )
 
     def empty(self, keys: bool = False) -> pd.DataFrame:
         """Frame without rows; `keys` adds the path keys at the end. Serves as Dask's meta."""
@@ -184,3 +186,9 @@ class Table:
             ucd, meaning = f"`{c.ucd}`" if c.ucd else "", c.description.replace("|", "\\|")
             lines.append(f"| `{c.name}` | {c.dtype} | {c.unit} | {ucd} | {c.range} | {missing} | {meaning} |")
         return "\n".join(lines) + "\n"
+
+
+@lru_cache(maxsize=64)
+def _pandas_metadata(table: Table) -> dict[bytes, bytes]:
+    """What pandas wants to find in a table's files; kept, as it takes half the time of writing a small one."""
+    return dict(pa.Schema.from_pandas(table.empty(), preserve_index=False).metadata)

@@ -1,25 +1,27 @@
 """The one place that touches storage: whole files and folders appear, or nothing does."""
 
+import hashlib
 import io
 import os
-import shutil
-import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 import fsspec
-from filelock import FileLock, Timeout
 from fsspec.implementations.local import LocalFileSystem
 
+from catalogs.aside import NEW, OLD, aside, create, discard, left_behind, swap
 from catalogs.errors import CatalogError
+from catalogs.lease import LEASE, Lease, Pace, Tell
 
-__all__ = ["Store"]
+__all__ = ["SOURCES", "Store"]
 
-# Dotted names, because every reader of Parquet folders passes over them.
-_NEW, _OLD, _LOCK = ".new-", ".old-", ".lock"
+SOURCES = ".sources"  # when the files that were entered were last changed: the only times that a catalog holds
+
+_PIECE = 1 << 22  # bytes read at once where a file may be large
+_LOCK = ".lock"  # what versions before leases left
 
 
 class Store:
@@ -38,6 +40,7 @@ class Store:
         self.is_local = isinstance(self.fs, LocalFileSystem)
         # Workers may run in another folder, so a local root is kept absolute.
         self.url = self.root if self.is_local else os.fspath(url).rstrip("/")
+        self._lease: Lease | None = None  # of this process alone: what workers write is not yet the catalog's
 
     def __reduce__(self):
         return type(self), (self.url, self.storage_options)
@@ -62,26 +65,30 @@ class Store:
         if not self.is_local:
             buffer = io.BytesIO()
             write(buffer)
+            self._check()
             self.fs.pipe_file(final, buffer.getvalue())
             return
-        with _aside(Path(final)) as new:
+        with aside(Path(final)) as new:
             with open(new, "xb") as file:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())
+            self._check()
             os.replace(new, final)
 
     def commit_tree(self, relative: str, write: Callable[[str], object]) -> None:
         """Let `write` fill a local folder, then make it appear whole as `relative`, replacing what was there."""
         final = self.locate(relative)
         if self.is_local:
-            with _aside(Path(final)) as new:
+            with aside(Path(final)) as new:
                 new.mkdir()
                 write(str(new))
-                _swap(new, Path(final))
+                self._check()
+                swap(new, Path(final))
             return
         with TemporaryDirectory() as folder:
             write(folder)
+            self._check()
             self._upload(Path(folder), final)
 
     def _upload(self, folder: Path, final: str) -> None:
@@ -95,6 +102,7 @@ class Store:
     def publish(self, staged: str, final: str) -> None:
         """Move a finished file or folder to its final place, replacing what was there."""
         source, target = self.locate(staged), self.locate(final)
+        self._check()
         if not self.is_local:
             if self.fs.isdir(target):
                 self.fs.rm(target, recursive=True)
@@ -102,7 +110,7 @@ class Store:
             return
         os.makedirs(os.path.dirname(target), exist_ok=True)
         if os.path.isdir(source):
-            _swap(Path(source), Path(target))
+            swap(Path(source), Path(target))
         else:
             os.replace(source, target)
 
@@ -113,6 +121,26 @@ class Store:
     def read_bytes(self, relative: str) -> bytes:
         """Content of a file."""
         return self.fs.cat_file(self.locate(relative))
+
+    def sha256(self, relative: str) -> str:
+        """SHA-256 of a file, or of a folder: of all files in it and their names, but for those of writers at work."""
+        top, digest = self.locate(relative), hashlib.sha256()
+        self.fs.invalidate_cache()
+        if self.fs.isfile(top):
+            self._feed(top, digest)
+            return digest.hexdigest()
+        paths = self.list(relative)
+        if not paths:
+            raise FileNotFoundError(f"{self.locate_url(relative)}: nothing there")
+        for path in paths:
+            digest.update(path[len(relative) :].encode() + b"\0")
+            self._feed(self.locate(path), digest)
+        return digest.hexdigest()
+
+    def _feed(self, full: str, digest: Any) -> None:
+        with self.fs.open(full, "rb") as file:
+            while piece := file.read(_PIECE):
+                digest.update(piece)
 
     def exists(self, relative: str) -> bool:
         """Whether a file or folder is there now."""
@@ -128,70 +156,101 @@ class Store:
 
     def remove(self, relative: str) -> None:
         """Remove a file, or a folder and all in it."""
+        self._check()
         self.fs.rm(self.locate(relative), recursive=True)
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Be the one writer of the catalog; CatalogError while another is at work. No lock on object stores."""
-        if not self.is_local:
-            yield
-            return
-        os.makedirs(self.root, exist_ok=True)
+    def create(self, relative: str, content: bytes) -> bool:
+        """Make a small file unless there is one of that name; whether it was made. Of several callers one succeeds."""
+        final = self.locate(relative)
         try:
-            with FileLock(f"{self.root}/{_LOCK}", timeout=0):
-                yield
-        except Timeout:
-            raise CatalogError(f"{self.url} is being written by another process") from None
+            if self.is_local:
+                create(Path(final), content)
+            else:
+                self.fs.pipe_file(final, content, mode="create")
+        except FileExistsError:
+            return self.get(relative) == content  # a network may report the second try of what it had done
+        return True
+
+    def put(self, relative: str, content: bytes) -> None:
+        """Make or replace a small file, whoever writes the catalog."""
+        final = self.locate(relative)
+        if not self.is_local:
+            self.fs.pipe_file(final, content)
+            return
+        with aside(Path(final)) as new:
+            new.write_bytes(content)
+            os.replace(new, final)
+
+    def get(self, relative: str) -> bytes | None:
+        """Content of a file as of now, None without one."""
+        try:
+            return self.read_bytes(relative)
+        except FileNotFoundError:
+            return None
+
+    def drop(self, relative: str) -> None:
+        """Remove a file if it is there, whoever writes the catalog."""
+        with suppress(FileNotFoundError):
+            self.fs.rm_file(self.locate(relative))
+
+    @contextmanager
+    def lock(self, wait: bool = False, tell: Tell | None = None, pace: Pace | None = None) -> Iterator[None]:
+        """Be the one writer of the catalog.
+
+        A process that was suspended and lost the catalog to another is told so, by a CatalogError, when it would next
+        write; what its workers stage is no part of the catalog.
+
+        Parameters
+        ----------
+        wait, tell
+            Wait while another is at work, and whom to tell; see :meth:`Lease.acquire`.
+        pace
+            How often signs of life are given, and how long a dead process keeps the catalog.
+
+        Raises
+        ------
+        CatalogError
+            Unless `wait`, while another is at work.
+        """
+        if self.is_local:
+            os.makedirs(self.root, exist_ok=True)
+        lease = Lease(self, self.url, pace)
+        lease.acquire(wait, tell)
+        self._lease = lease
+        try:
+            yield
+        finally:
+            self._lease = None
+            lease.release()
+
+    def _check(self) -> None:
+        if self._lease is not None:
+            self._lease.check()
 
     def sweep(self) -> int:
         """Remove what killed writers left behind and return how many; only for the holder of :meth:`lock`."""
-        left = [] if not self.is_local else _left_behind(Path(self.root))
+        stray = self._stray()
+        for name in stray:
+            self.drop(name)
+        left = [] if not self.is_local else left_behind(Path(self.root))
         for path in left:
-            final = path.with_name(path.name.removeprefix(_OLD))
-            if path.name.startswith(_OLD) and not final.exists():
+            final = path.with_name(path.name.removeprefix(OLD))
+            if path.name.startswith(OLD) and not final.exists():
                 path.rename(final)  # killed between two renames: the old folder is the valid one
             else:
-                _discard(path)
-        return len(left)
+                discard(path)
+        return len(left) + len(stray)
+
+    def _stray(self) -> Sequence[str]:
+        """Files of leases that nobody holds."""
+        if self._lease is None:
+            return []
+        self.fs.invalidate_cache()
+        there = [path.rstrip("/").rsplit("/", 1)[-1] for path in self.fs.ls(self.root, detail=False)]
+        return self._lease.stray([name for name in there if name.startswith(LEASE)])
 
 
 def _is_private(relative: str) -> bool:
     """Whether a path is a writer's own business."""
-    return relative == _LOCK or any(part.startswith((_NEW, _OLD)) for part in relative.split("/"))
-
-
-@contextmanager
-def _aside(final: Path) -> Iterator[Path]:
-    """A fresh name beside `final`, gone afterwards."""
-    final.parent.mkdir(parents=True, exist_ok=True)
-    new = final.with_name(f"{_NEW}{uuid.uuid4().hex}")
-    try:
-        yield new
-    finally:
-        _discard(new)
-
-
-def _swap(new: Path, final: Path) -> None:
-    """Put a folder in place of another; :meth:`Store.sweep` mends what a kill between the renames leaves."""
-    old = final.with_name(f"{_OLD}{final.name}")
-    _discard(old)
-    if final.exists():
-        final.rename(old)
-    new.rename(final)
-    _discard(old)
-
-
-def _left_behind(root: Path) -> list[Path]:
-    found = []
-    for folder, folders, files in os.walk(root):
-        mine = [name for name in (*folders, *files) if name.startswith((_NEW, _OLD))]
-        found += [Path(folder, name) for name in mine]
-        folders[:] = [name for name in folders if name not in mine]
-    return sorted(found)
-
-
-def _discard(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    mine = relative in (_LOCK, SOURCES) or relative.startswith(LEASE)
+    return mine or any(part.startswith((NEW, OLD)) for part in relative.split("/"))

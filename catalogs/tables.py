@@ -85,6 +85,10 @@ EXPOSURES = Table(
             "meta.checksum",
             "digest of the distortion behind x_gdc, y_gdc; ends in +area where mag_area is from it; null without one",
         ),
+        _optional("table_sha256", _STR, "", "meta.checksum", "SHA-256 of its MEASUREMENTS file; null before measuring"),
+        _optional(
+            "epsf_sha256", _STR, "", "meta.checksum", "SHA-256 of the files of the ePSF cube it built; null without one"
+        ),
     ),
 )
 

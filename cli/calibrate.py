@@ -85,7 +85,7 @@ def command(
     if epsf not in ("build", "none"):
         epsf = absolute(epsf, Path.cwd())
     section = CalibrateSection(**settings.model_dump(), epsf=epsf, distortion=distortion or "")
-    given = {"method": method, "update": update}
+    given = {"method": method, "update": update, "epoch_gap": settings.epoch_gap}
     geometry = GeometrySettings(**{name: value for name, value in given.items() if value is not None})
 
     from compute.graph.client import CALIBRATING, DISTORTING, FRAMING, MEASURING

@@ -38,9 +38,10 @@ def _show(combined) -> None:
     """Means of fields and of all, then what agrees with what."""
     import pandas as pd
 
+    from catalogs.exposure_motions import ALL
     from compute.stages.combine import COMPARED
 
-    means = pd.concat([combined.fields, combined.overall.assign(field="all")], ignore_index=True)
+    means = pd.concat([combined.fields, combined.overall.assign(field=ALL)], ignore_index=True)
     least = means[["sigma_w", "sigma_n"]].min(axis=None)
     rate = f"{{:.{max(4, 1 - math.floor(math.log10(least)))}f}}".format
     form = {name: rate if name.startswith(("mu", "sigma")) else "{:.1f}".format for name in means.columns[2:]}

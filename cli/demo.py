@@ -38,13 +38,16 @@ def command(folder, campaign, cluster, workers, as_json):
         recipe = read_recipe(folder / "recipe.toml")
         reports = [drawn, *run(recipe, client, progress=progress)]
     with writing(recipe.catalog) as catalog:
-        page, numbers = report(catalog, catalog.measurements.compute(), Store(folder))
+        page, numbers, populations = report(catalog, catalog.measurements.compute(), Store(folder))
     if as_json:
         stages = [each.as_dict() for each in reports]
-        print(json.dumps({"catalog": recipe.catalog, "report": page, "stages": stages, "truth": numbers}, indent=2))
+        told = {"truth": numbers, "populations": [each._asdict() for each in populations]}
+        print(json.dumps({"catalog": recipe.catalog, "report": page, "stages": stages, **told}, indent=2))
         return
     for name, value in numbers.items():
         print(f"{name:>52}  {value:g}")
+    for each in populations:
+        print(f"{each.name:>52}  {each}")
     print(f"truth:   {page}")
     print(f"report:  {page.replace('truth.html', 'index.html')}")
     common.finish(recipe.catalog, reports, False, False)

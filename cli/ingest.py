@@ -19,8 +19,7 @@ def command(catalog, files, cluster, workers, fresh, replace, strict, as_json):
 
     from compute.graph import pipeline
     from compute.graph.client import connect
-    from compute.graph.run import writing
 
-    with common.progress_bar() as progress, writing(catalog) as place, connect(cluster, workers) as client:
+    with common.progress_bar() as progress, common.writing(catalog) as place, connect(cluster, workers) as client:
         report = pipeline.ingest(place, client, files, replace=replace, fresh=fresh, progress=progress)
     common.finish(catalog, [report], as_json, strict)

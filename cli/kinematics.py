@@ -51,4 +51,4 @@ def command(catalog, field, recipe, compare, cluster, workers, fresh, strict, as
 
     with common.changing(catalog, cluster, workers, (WARM,)) as (place, client, progress):
         report = kinematics(place, client, field, settings, fresh=fresh, progress=progress)
-    common.finish(catalog, [report], as_json, strict, "populations")
+    common.finish(catalog, [report], as_json, strict)

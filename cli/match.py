@@ -30,4 +30,4 @@ def command(catalog, field, cluster, workers, fresh, strict, as_json, **options:
 
     with common.changing(catalog, cluster, workers, (FRAMING,)) as (place, client, progress):
         report = match(place, client, field, settings, reference, fresh=fresh, progress=progress)
-    common.finish(catalog, [report], as_json, strict, "tiles")
+    common.finish(catalog, [report], as_json, strict)

@@ -37,7 +37,6 @@ def command(
     from catalogs.catalog import open_catalog
     from compute.graph import pipeline
     from compute.graph.client import CALIBRATING, MEASURING, connect
-    from compute.graph.run import writing
     from compute.stages.distortion import find_calibration
     from compute.stages.library import find_library
 
@@ -50,7 +49,7 @@ def command(
     reports = []
     with (
         common.progress_bar() as progress,
-        writing(catalog) as place,
+        common.writing(catalog) as place,
         connect(cluster, workers, kernels=(MEASURING, CALIBRATING) if settings.perturb else (MEASURING,)) as client,
     ):
         if files:

@@ -29,4 +29,4 @@ def command(catalog, field, cluster, workers, fresh, strict, as_json, **options:
 
     with common.changing(catalog, cluster, workers, (MOVING,)) as (place, client, progress):
         report = motion(place, client, field, settings, reference, fresh=fresh, progress=progress)
-    common.finish(catalog, [report], as_json, strict, "tiles")
+    common.finish(catalog, [report], as_json, strict)

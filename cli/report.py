@@ -12,6 +12,7 @@ from cli import common
 @click.option("--field", metavar="NAME", help="only master frames of this field [all]")
 @common.cluster_option
 @common.workers_option
+@common.wait_option
 @common.fresh_option
 @common.json_option
 def command(catalog, field, cluster, workers, fresh, as_json):
@@ -31,4 +32,4 @@ def command(catalog, field, cluster, workers, fresh, as_json):
         print(json.dumps(told, indent=2))
         return
     print(f"report: {url}")
-    common.finish(catalog, [done], False, False, "sets of pictures")
+    common.finish(catalog, [done], False, False)

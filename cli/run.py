@@ -21,6 +21,10 @@ def command(recipe, cluster, workers, fresh, strict, as_json):
     needs[MOVING] = {"motion"}
     needs[WARM] = {"kinematics"}
     kernels = tuple(module for module, stages in needs.items() if stages & set(checked.stages))
-    with common.progress_bar() as progress, connect(cluster, workers, kernels=kernels) as client:
-        reports = run(checked, client, fresh=fresh, progress=progress)
+    with (
+        common.progress_bar() as progress,
+        common.writing(checked.catalog) as place,
+        connect(cluster, workers, kernels=kernels) as client,
+    ):
+        reports = run(checked, client, catalog=place, fresh=fresh, progress=progress)
     common.finish(checked.catalog, reports, as_json, strict)

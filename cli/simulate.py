@@ -14,8 +14,8 @@ from cli import common
 def command(campaign, folder, seed, tables, cluster, workers, fresh, strict, as_json):
     """Draw CAMPAIGN into FOLDER: frames, exact truth, a reference catalog and a Gaia extract.
 
-    CAMPAIGN is a TOML file or the name of one that comes along: tiny, demo, lmc, m31, comet, programs. The same
-    campaign and seed give the same bytes, on any number of workers; an interrupted run goes on where it stopped.
+    CAMPAIGN is a TOML file or the name of one that comes along: tiny, demo, lmc, m31, comet, programs, scale. The
+    same campaign and seed give the same bytes, on any number of workers; an interrupted run goes on where it stopped.
     --fresh removes what another campaign wrote into FOLDER.
     """
     from compute.campaign import read_campaign
@@ -30,5 +30,5 @@ def command(campaign, folder, seed, tables, cluster, workers, fresh, strict, as_
     from compute.graph.simulate import simulate
 
     with common.progress_bar() as progress, connect(cluster, workers, kernels=(SIMULATING,)) as client:
-        report = simulate(checked, folder, client, tables=tables, fresh=fresh, progress=progress)
+        report = simulate(checked, folder, client, tables=tables, fresh=fresh, progress=progress, **common.waiting())
     common.finish(folder, [report], as_json, strict)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from scipy.stats import poisson
 
 from catalogs.errors import UnusableError
 from catalogs.references.columns import MOTIONS, SOURCES
@@ -11,6 +12,8 @@ from catalogs.references.columns import MOTIONS, SOURCES
 __all__ = ["check_distinct", "check_motions", "check_places"]
 
 APART = 1.0  # nearer than this two sources are one [mas]
+_AROUND = 30.0  # from pairs up to here it is told how many so near are chance [mas]
+_CHANCE = 0.01
 
 _RANGES = {column.name: column for column in SOURCES if column.low is not None and not column.nan}
 
@@ -36,15 +39,20 @@ def check_motions(place: str, frame: pd.DataFrame, lone: NDArray[np.bool_]) -> N
 
 
 def check_distinct(place: str, frame: pd.DataFrame) -> None:
-    """No two rows share an id, and no two lie within 1 mas."""
+    """No two rows share an id, and no more pairs lie within 1 mas than unrelated sources make by chance."""
     again = frame["id"].duplicated().to_numpy()
     if again.any():
         found = f"{again.sum()} of {len(frame)} rows with the id of another, first {frame['id'].iloc[again.argmax()]}"
         raise UnusableError(f"{place} column id", found, "each source once")
     ra, dec = np.radians(frame["ra"].to_numpy()), np.radians(frame["dec"].to_numpy())
     vectors = np.stack([np.cos(ra) * np.cos(dec), np.sin(ra) * np.cos(dec), np.sin(dec)], axis=1)
-    pairs = cKDTree(vectors).query_pairs(np.radians(APART / 3.6e6), output_type="ndarray")
-    if len(pairs):
+    tree = cKDTree(vectors)
+    pairs = tree.query_pairs(np.radians(APART / 3.6e6), output_type="ndarray")
+    if not len(pairs):
+        return
+    around = (tree.count_neighbors(tree, np.radians(_AROUND / 3.6e6)) - len(frame)) // 2 - len(pairs)
+    expected = around / ((_AROUND / APART) ** 2 - 1)
+    if poisson.sf(len(pairs) - 1, expected) < _CHANCE:
         one, other = (frame["id"].iloc[row] for row in min(map(tuple, np.sort(pairs, axis=1))))
         found = f"{len(pairs)} pairs within {APART:g} mas among {len(frame)} rows, first {one} and {other}"
         raise UnusableError(f"{place} columns ra, dec", found, "each source once")

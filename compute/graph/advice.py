@@ -14,8 +14,6 @@ from compute.stages.frame.groups import frames
 
 __all__ = ["check"]
 
-_GAP = 0.25  # [yr] between epochs, that of calibrating
-
 
 def check(catalog: Catalog, settings: CalibrateSettings) -> list[Advice]:
     """What calibrating would come to, for each detector, filter and epoch of a catalog.
@@ -29,14 +27,15 @@ def check(catalog: Catalog, settings: CalibrateSettings) -> list[Advice]:
     rows = rows[entered(rows)].sort_values(["exposure", "detector"], kind="stable", ignore_index=True)
     if rows.empty:
         raise UnusableError(f"calibrate: {catalog.store.url}", "no exposures", "some, by piazzi ingest")
-    return [advise(group, epoch, _supply(catalog, group, settings), settings) for epoch, group in _groups(rows)]
+    groups = _groups(rows, settings.epoch_gap)
+    return [advise(group, epoch, _supply(catalog, group, settings), settings) for epoch, group in groups]
 
 
-def _groups(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+def _groups(rows: pd.DataFrame, gap: float) -> Iterator[tuple[str, pd.DataFrame]]:
     """Exposures of one ePSF, and the name of their epoch."""
     for detector in sorted(rows["detector"].unique()):
         of = rows[rows["detector"] == detector].reset_index(drop=True)
-        for key, index in frames(of, _GAP).items():
+        for key, index in frames(of, gap).items():
             yield key.epoch_name, of.iloc[index].reset_index(drop=True)
 
 

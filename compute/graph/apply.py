@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 from distributed import Client, Future, as_completed
 from distributed.scheduler import KilledWorker
 
-from catalogs.errors import PiazziError
+from catalogs.errors import FailedError, disk_full
 
 
 class Progress(Protocol):
@@ -37,20 +37,47 @@ def apply(
 
     An exception is tried again `retries` times, a death of the worker as often as the scheduler's allowed failures;
     what then remains is an outcome with its reason, never an end of the run.
+
+    Raises
+    ------
+    ConnectionError
+        Where the scheduler is lost.
+    OSError
+        Where a disk is full: no key is to blame for that, and none would fare better.
+    """
+    ends = _ends(client, stage, function, arguments, retries)
+    for done, outcome in enumerate(ends, 1):
+        if progress:
+            progress(stage, done, len(arguments), outcome.key)
+        yield outcome
+
+
+def _ends(
+    client: Client, stage: str, function: Callable[..., Any], arguments: Mapping[str, tuple], retries: int
+) -> Iterator[Outcome]:
+    """Ends of all tasks; those whose workers died too often have another try, each with the cluster to itself.
+
+    A worker holds tasks that it has not begun, and the scheduler blames these for its death as much as the one at work.
     """
     # To a scheduler equal names are one task, and it may serve several catalogs or still hold an abandoned call.
     call = uuid.uuid4().hex[:12]
-    futures = {
-        client.submit(function, *args, key=f"{stage}-{key}-{call}", retries=retries, pure=False): key
-        for key, args in arguments.items()
-    }
-    for done, future in enumerate(as_completed(futures), 1):
+
+    def submit(key: str, name: str) -> Future:
+        return client.submit(function, *arguments[key], key=f"{stage}-{key}-{name}", retries=retries, pure=False)
+
+    futures = {submit(key, call): key for key in arguments}
+    suspects = []
+    for future in as_completed(futures):
         key = futures[future]
         outcome = _outcome(stage, key, future)
+        died = future.status == "error" and isinstance(future.exception(), KilledWorker)
         future.release()
-        if progress:
-            progress(stage, done, len(futures), key)
-        yield outcome
+        if died and len(arguments) > 1:
+            suspects.append(key)
+        else:
+            yield outcome
+    for key in sorted(suspects):
+        yield _outcome(stage, key, submit(key, f"{call}-alone"))
 
 
 def run(
@@ -71,10 +98,10 @@ def run_all(
     arguments: Mapping[str, tuple],
     progress: Progress | None = None,
 ) -> None:
-    """Run tasks none of which may fail; PiazziError with a line for each that did, once all have ended."""
+    """Run tasks none of which may fail; FailedError with a line for each that did, once all have ended."""
     broken = run(client, stage, function, arguments, progress)
     if broken:
-        raise PiazziError("\n".join(f"{key}: {reason}" for key, reason in sorted(broken.items())))
+        raise FailedError("\n".join(f"{key}: {reason}" for key, reason in sorted(broken.items())))
 
 
 def _outcome(stage: str, key: str, future: Future) -> Outcome:
@@ -84,6 +111,8 @@ def _outcome(stage: str, key: str, future: Future) -> Outcome:
     except Exception as error:
         if future.status != "error":
             raise ConnectionError(f"{stage}: the scheduler was lost; run the same command again to go on") from error
+        if full := disk_full(error):
+            raise OSError(f"{stage}: {full}") from error
         if isinstance(error, KilledWorker):
             found, expected = f"{error.allowed_failures + 1} dead workers", "one that survives (out of memory?)"
         else:

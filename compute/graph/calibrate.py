@@ -2,12 +2,15 @@
 
 import io
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from math import ceil
 
 import numpy as np
 import pandas as pd
+from dask.system import CPU_COUNT
 from distributed import Client
 
 from catalogs.catalog import Catalog, calibration_path
@@ -18,7 +21,8 @@ from catalogs.readers import read_exposures
 from catalogs.store import Store
 from compute.graph.apply import Progress, apply
 from compute.graph.entering import entered
-from compute.graph.pipeline import Report, versions
+from compute.graph.made import record_cube, sweep_staging, versions
+from compute.graph.pipeline import Report
 from compute.graph.tasks import task_name
 from compute.settings import CalibrateSettings, EpsfSettings, FrameSettings
 from compute.stages.calibrate.build import Built, build
@@ -31,7 +35,6 @@ from compute.stages.ingest import file_digest
 __all__ = ["calibrate"]
 
 _FIRST = EpsfSettings(grid=1, passes=3)  # good enough to find stars and take neighbours away
-_GAP = 0.25  # [yr] between exposures of one epoch and the next
 
 
 def calibrate(
@@ -47,8 +50,9 @@ def calibrate(
 
     A camera whose exposures share too few stars is told in the report, with the numbers, and the others go on. What was
     built from the same exposures and settings is left alone unless `fresh`. `threads`, inside each solution, change no
-    result. Beside a cube `<name>.zarr` stand `<name>-judged.parquet` and `-samplings.parquet`, and `-control.parquet`
-    where it was asked for: what :class:`~compute.stages.calibrate.build.Built` says of how it came about.
+    result; solutions that are fewer than workers have the cores of idle ones on their hosts, too. Beside a cube
+    `<name>.zarr` stand `<name>-judged.parquet` and `-samplings.parquet`, and `-control.parquet` where it was asked for:
+    what :class:`~compute.stages.calibrate.build.Built` says of how it came about.
     """
     report, store = Report("calibrate"), catalog.store
     rows = catalog.exposures
@@ -57,7 +61,7 @@ def calibrate(
     made = {}
     for detector in sorted(rows["detector"].unique()):
         of = rows[rows["detector"] == detector].reset_index(drop=True)
-        for key, index in frames(of, _GAP).items():
+        for key, index in frames(of, settings.epoch_gap).items():
             every = of.iloc[index].reset_index(drop=True)
             group = main_field(every, FrameSettings().within)
             if len(group) < len(every):
@@ -80,9 +84,10 @@ def calibrate(
             store.remove(staged)
     told = _solve(store, client, folder, due, sets, settings, threads, report, progress)
     if told:
+        told = {place: entry | {"files": record_cube(catalog, "calibrate", place)} for place, entry in told.items()}
         catalog.write_manifest(catalog.manifest.with_stage("calibrate", {**known, **told}))
-    for place in told:
-        store.remove(f"{folder}/{due[place][0]}")
+    # Cameras that failed will be tried again, with the stamps there are.
+    sweep_staging(store, "calibrate", {f"{folder}/{digest}" for place, (digest, _) in due.items() if place not in told})
     return report
 
 
@@ -117,9 +122,11 @@ def _solve(
     cuts = {key: work for key, work in cuts.items() if store.exists(work[2])}
     lost = _run(client, "cut", _cut, cuts, progress)
     report.rejected += [{"exposure": key, "path": "", "reason": reason} for key, reason in sorted(lost.items())]
+    sound = [places for places in sets if not broken.keys() & set(places)]
+    threads = max(threads, _idle(client, len(sound)))
     solved = {
         places[0]: (store, [(place, f"{folder}/{due[place][0]}", due[place][1]) for place in places], settings, threads)
-        for places in sets if not broken.keys() & set(places)
+        for places in sound
     }  # fmt: skip
     broken |= _run(client, "solve", _build, solved, progress)
     for places in sets:
@@ -135,6 +142,13 @@ def _solve(
         told[place]["exposures"] = group["exposure"].tolist()
         report.done += len(group)
     return told
+
+
+def _idle(client: Client, n: int) -> int:
+    """Threads for each of `n` solutions: those of the workers beside theirs, which have nothing to do meanwhile."""
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    hosts = Counter(worker["host"] for worker in workers)
+    return min(hosts.values()) // max(ceil(n / len(hosts)), 1) if hosts else 1
 
 
 def _run(client: Client, stage: str, function: Callable, work: dict, progress: Progress | None) -> dict[str, str]:
@@ -179,9 +193,9 @@ def _build(
 ) -> None:
     """The ePSFs of cameras, each with its place, folder of stamps and exposures, all from one solution.
 
-    Exposures that gave no stamps are left out.
+    Exposures that gave no stamps are left out. There are never more `threads` than cores.
     """
-    parts = []
+    parts, threads = [], min(threads, CPU_COUNT)
     for place, folder, group in cameras:
         paths = [f"{folder}/{task_name(path)}.npz" for path in group["path"]]
         there = [store.exists(path) for path in paths]
@@ -197,7 +211,7 @@ def _build(
     else:
         found = [build(*parts[0][:2], plane, settings, parts[0][2], threads)]
     for (place, folder, group), one in zip(cameras, found, strict=True):
-        since = float(group["mjd_mid"].min()) - 365.25 * _GAP / 2  # until a later epoch's ePSF begins
+        since = float(group["mjd_mid"].min()) - 365.25 * settings.epoch_gap / 2  # until a later epoch's ePSF begins
         _keep(store, place, folder, replace(one.cube, valid_from=since), one)
 
 

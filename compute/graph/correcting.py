@@ -64,7 +64,7 @@ def recover_corrections(catalog: Catalog) -> None:
         if record is None or any(record[name] != row[name] for name in ("sha256", "measured_with")):
             continue
         if _has_moved(catalog.store, record["staged"], measurement_path(row)):
-            found[key] = record["corrected_with"]
+            found[key] = record
     if found:
         _note(catalog, found)
     journal.clear()
@@ -123,7 +123,7 @@ def _carry_out(
     records = {key: outcomes[key].result for key in work if outcomes[key].failure is None}
     for key, record in records.items():
         catalog.store.publish(record["staged"], work[key][1])
-    _note(catalog, {key: record["corrected_with"] for key, record in records.items()})
+    _note(catalog, records)
     Journal(catalog.store, _STAGE).clear()
     return {key: outcome.failure for key, outcome in outcomes.items()}
 
@@ -144,6 +144,7 @@ def correct_table(
     corrected_with = wanted if own_area or wanted is None else f"{wanted}{_AREA}"
     record = record | {"staged": staged, "corrected_with": corrected_with}
     store.commit(staged, lambda file: write_table(MEASUREMENTS.conform(stars), MEASUREMENTS, file))
+    record["table_sha256"] = store.sha256(staged)
     journal.write(record["key"], record)
     return record
 
@@ -155,10 +156,10 @@ def _has_moved(store: Store, staged: str, place: str) -> bool:
     return not store.exists(staged) or store.read_bytes(staged) == store.read_bytes(place)
 
 
-def _note(catalog: Catalog, found: Mapping[str, str | None]) -> None:
-    """Write into EXPOSURES what exposures are corrected with, by key."""
+def _note(catalog: Catalog, found: Mapping[str, _Record]) -> None:
+    """Write into EXPOSURES what exposures are corrected with, and the digests of their tables; records by key."""
     rows = catalog.exposures
     keys = [record_key(row.exposure, row.detector) if row.status == "ok" else "" for row in rows.itertuples()]
-    old = rows["corrected_with"]
-    rows["corrected_with"] = [found.get(key, have) for key, have in zip(keys, old, strict=True)]
+    for name in ("corrected_with", "table_sha256"):
+        rows[name] = [found[key].get(name) if key in found else had for key, had in zip(keys, rows[name], strict=True)]
     catalog.write_exposures(EXPOSURES.conform(rows))

@@ -7,7 +7,10 @@ import pandas as pd
 
 from catalogs.errors import UnusableError
 from catalogs.tables import EXPOSURES
+from compute.graph.made import entered
 from compute.stages.ingest import rejected
+
+__all__ = ["Entry", "enter", "entered"]
 
 _Row = Mapping[str, Any]
 _Key = tuple[str, str]  # exposure and detector
@@ -26,11 +29,6 @@ class _There(NamedTuple):
     path: str
     sha256: str
     status: str
-
-
-def entered(rows: pd.DataFrame) -> pd.Series:
-    """Which rows stand for exposures that were read in, though measuring may have refused them since."""
-    return (rows["status"] == "ok") | rows["measured_with"].notna()
 
 
 def enter(old: pd.DataFrame, found: Mapping[str, Sequence[_Row] | None], replace: bool, fresh: bool) -> Entry:

@@ -1,6 +1,9 @@
 """Stage `frame` on a cluster: solve each frame, place each exposure, gather each tile, publish the whole."""
 
 import json
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
 import pandas as pd
 from distributed import Client
@@ -10,19 +13,20 @@ from catalogs.errors import UnusableError
 from catalogs.masters import TRANSFORMS
 from catalogs.parquet import read_table, write_table
 from compute.graph.apply import Progress, run_all
-from compute.graph.frame_tasks import gather_tile, place_exposure, solve_frame, transform_file
-from compute.graph.pipeline import Report, versions
+from compute.graph.fields import beyond, field_exposures, known_plane
+from compute.graph.frame_tasks import gather_tile, place_exposure, placed_files, solve_frame, transform_file
+from compute.graph.made import INPUTS, exposures_made_of, record_files, versions
+from compute.graph.pipeline import Report
 from compute.graph.references import digest, near, stage_sources
 from compute.graph.scales import SCALE_TABLES
 from compute.settings import FrameSettings, ReferenceSettings
-from compute.stages.frame.groups import FrameKey, choose, frames, lay_plane
-from compute.stages.plane import Plane
+from compute.stages.frame.groups import FrameKey, frames, lay_plane
+from compute.stages.frame.ties import shared
 from compute.stages.reference import load
 
 __all__ = ["frame"]
 
 _TIES = "{}/part-0.parquet"
-_INPUTS = ["exposure", "detector", "sha256", "measured_with", "corrected_with"]
 
 
 class _Job:
@@ -31,14 +35,26 @@ class _Job:
     def __init__(self, catalog: Catalog, field: str, settings: FrameSettings, reference: ReferenceSettings | None):
         self.store, self.field, self.settings, self.reference = catalog.store, field, settings, reference
         self.target = {name: field_path(name, field) for name in ("transforms", "matches", "master")}
-        self.rows = choose(catalog.exposures, settings)
-        self.plane = _plane(catalog, field, self.rows, settings)
+        exposures, plane = catalog.exposures, known_plane(catalog, field, settings)
+        self.rows = field_exposures(exposures, settings, plane)
+        self.plane = plane or lay_plane(self.rows, settings)
+        self.beyond = beyond(exposures, self.rows, settings, plane)
         self.keys = frames(self.rows, settings.epoch_gap)
         centre = self.plane.ra, self.plane.dec
         self.known = None if reference is None else load(near(reference, settings.within), centre)
-        inputs = self.rows[_INPUTS].fillna("").to_numpy().tolist()
-        made_of = [inputs, digest(self.known, reference), vars(self.plane), versions()]
-        self.digest = settings.digest(field, json.dumps(made_of, sort_keys=True))
+        self.made_of = {
+            "exposures": exposures_made_of(self.rows),
+            "reference": digest(self.known, reference),
+            "plane": vars(self.plane),
+            "versions": versions(),
+        }
+        inputs = self.rows[["exposure", "detector", *INPUTS]].fillna("").to_numpy().tolist()
+        others = list(self.made_of.values())[1:]
+        self.digest = settings.digest(field, json.dumps([inputs, *others], sort_keys=True))
+        self.solved = {
+            _label(key): settings.digest(_label(key), json.dumps([[inputs[k] for k in index], *others], sort_keys=True))
+            for key, index in self.keys.items()
+        }
         self.staging = f".staging/frame/{field}"
         self.folder = f"{self.staging}/{self.digest}"
         self.paths = [measurement_path(row) for row in self.rows.to_dict("records")]
@@ -70,6 +86,9 @@ def frame(
     """
     job = _Job(catalog, field, settings, reference)
     report = Report("frame")
+    if job.beyond:
+        report.notes.append({"exposure": field, "note": job.beyond})
+    _sweep(job)
     made = catalog.manifest.provenance.get("frame", {}).get(field, {})
     if made.get("digest") == job.digest and not fresh and catalog.store.exists(job.target["master"]):
         with catalog.store.open(_TIES.format(job.target["transforms"])) as file:
@@ -79,6 +98,8 @@ def frame(
         return report
     if fresh and catalog.store.exists(job.folder):
         catalog.store.remove(job.folder)
+    if not fresh:
+        _keep(job, made)
     solved = _solve(job, client, progress)
     _note(report, solved)
     placed = solved[solved["status"] == "ok"]
@@ -96,12 +117,30 @@ def frame(
     return report
 
 
-def _plane(catalog: Catalog, field: str, rows: pd.DataFrame, settings: FrameSettings) -> Plane:
-    """The plane a field has, unless the settings say otherwise: frames stay where they are as data are added."""
-    made = catalog.manifest.provenance.get("frame", {}).get(field, {}).get("plane")
-    if made and settings.ra is None and made["scale"] == settings.scale:
-        return Plane(**made)
-    return lay_plane(rows, settings)
+def _sweep(job: _Job) -> None:
+    """Remove what runs staged that were killed, of other exposures, settings or versions: no run goes on with it."""
+    staged = {path.split("/")[3] for path in job.store.list(job.staging) if path.count("/") > 3}
+    for name in sorted(staged - {job.digest}):
+        job.store.remove(f"{job.staging}/{name}")
+
+
+def _label(key: FrameKey) -> str:
+    return "_".join((key.instrument, key.filter, key.epoch_name))
+
+
+def _keep(job: _Job, made: Mapping[str, Any]) -> None:
+    """Take over the solutions of frames whose exposures are what they were, while others of the field are not."""
+    ties = _TIES.format(job.target["transforms"])
+    same = [key for key in job.keys if made.get("solved", {}).get(_label(key)) == job.solved[_label(key)]]
+    if not made.get("digest") or not same or not job.store.exists(ties):
+        return
+    with job.store.open(ties) as file:
+        every = read_table(file, TRANSFORMS)
+    for key in same:
+        mine = (every["instrument"] == key.instrument) & (every["filter"] == key.filter) & (every["epoch"] == key.epoch)
+        rows, place = every[mine].reset_index(drop=True), transform_file(job.folder, key)
+        if len(rows) and not job.store.exists(place):
+            job.store.commit(place, partial(write_table, rows, TRANSFORMS))
 
 
 def _solve(job: _Job, client: Client, progress: Progress | None) -> pd.DataFrame:
@@ -112,7 +151,7 @@ def _solve(job: _Job, client: Client, progress: Progress | None) -> pd.DataFrame
     for key, index in job.keys.items():
         if not job.store.exists(transform_file(job.folder, key)):
             paths = [job.paths[k] for k in index]
-            due["_".join((key.instrument, key.filter, key.epoch_name))] = (
+            due[_label(key)] = (
                 job.store, job.folder, job.rows.iloc[index], paths, staged[key.epoch], key, job.plane, job.settings,
             )  # fmt: skip
     run_all(client, "frame", solve_frame, due, progress)
@@ -133,10 +172,10 @@ def _place(job: _Job, client: Client, placed: pd.DataFrame, progress: Progress |
     frame_of = {(k.instrument, k.filter, k.epoch): n for n, k in enumerate(job.keys)}
     number_of = {key: n for n, key in enumerate(zip(job.rows["exposure"], job.rows["detector"], strict=True))}
     n_epochs = len({key.epoch for key in job.keys})
-    done, due = set(job.store.list(f"{job.folder}/placed", ".json")), {}
+    done, due = set(job.store.list(f"{job.folder}/stars", ".json")), {}
     for row in placed.to_dict("records"):
         number = number_of.get((row["exposure"], row["detector"]))
-        if number is None or f"{job.folder}/placed/{number}.json" in done:  # a reference catalog's row, or done
+        if number is None or placed_files(job.folder, number)[1] in done:  # a reference catalog's row, or done
             continue
         frame_number = frame_of[row["instrument"], row["filter"], row["epoch"]]
         due[f"{row['exposure']}-{row['detector']}"] = (
@@ -147,22 +186,33 @@ def _place(job: _Job, client: Client, placed: pd.DataFrame, progress: Progress |
 
 def _gather(job: _Job, client: Client, placed: pd.DataFrame, progress: Progress | None) -> dict[str, int]:
     """Stage MASTER and MATCHES by tile; how many stars each frame has."""
-    tiles: set[tuple[int, int]] = set()
-    for record in job.store.list(f"{job.folder}/placed", ".json"):
-        tiles.update(tuple(tile) for tile in json.loads(job.store.read_bytes(record)))
-    names, keys = job.rows[["exposure", "detector"]], list(job.keys)
+    parts = _parts(job)
+    names, keys = shared(job.rows, placed), list(job.keys)
     least = [_least(job.settings, placed, key) for key in keys]
     due = {
-        f"{i}_{j}": (job.store, job.folder, job.field, (i, j), keys, least, names, job.plane, job.settings)
-        for i, j in sorted(tiles)
+        f"{i}_{j}": (
+            job.store, job.folder, job.field, (i, j), parts[i, j], keys, least, names, job.plane, job.settings
+        )
+        for i, j in sorted(parts)
         if not job.store.exists(f"{job.folder}/tiles/{i}_{j}.json")
-    }
+    }  # fmt: skip
     run_all(client, "gather", gather_tile, due, progress)
     counts = dict.fromkeys(("_".join((k.instrument, k.filter, k.epoch_name)) for k in keys), 0)
     for record in job.store.list(f"{job.folder}/tiles", ".json"):
         for number, n in json.loads(job.store.read_bytes(record))["stars"].items():
             counts[list(counts)[int(number)]] += n
     return counts
+
+
+def _parts(job: _Job) -> dict[tuple[int, int], list[tuple[str, int]]]:
+    """For each tile the files of staged stars that reach it, and the numbers of their batches that do."""
+    found: dict[tuple[int, int], list[tuple[str, int]]] = {}
+    for number in range(len(job.rows)):
+        stars, record = placed_files(job.folder, number)
+        if job.store.exists(record):
+            for batch, (i, j) in enumerate(json.loads(job.store.read_bytes(record))):
+                found.setdefault((i, j), []).append((stars, batch))
+    return found
 
 
 def _least(settings: FrameSettings, placed: pd.DataFrame, key: FrameKey) -> int:
@@ -197,6 +247,11 @@ def _publish(job: _Job, catalog: Catalog, solved: pd.DataFrame, counts: dict[str
         "reference": job.reference and job.reference.model_dump(mode="json"),
         "stars": counts,
         "versions": versions(),
+        "made_of": job.made_of,
+        "solved": job.solved,
+        "files": record_files(
+            catalog, "frame", job.field, [path for place in job.target.values() for path in job.store.list(place)]
+        ),
     }
     manifest = catalog.manifest.with_stage("frame", {**known, job.field: entry})
     for stage in ("match", "motion"):

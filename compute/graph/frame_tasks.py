@@ -12,16 +12,17 @@ from catalogs.parquet import read_table, write_table
 from catalogs.schema import Table
 from catalogs.store import Store
 from catalogs.tables import MEASUREMENTS
+from compute.graph.placed import read_placed, write_placed
 from compute.graph.references import read_sources
 from compute.settings import FrameSettings
 from compute.stages.frame.groups import FrameKey
 from compute.stages.frame.place import margin, place, tiles
 from compute.stages.frame.stars import tile_stars
 from compute.stages.frame.ties import read_transform, transforms
-from compute.stages.linking.sample import COLUMNS
+from compute.stages.linking.sample import COLUMNS, LINKED
 from compute.stages.plane import Plane
 
-__all__ = ["gather_tile", "place_exposure", "solve_frame", "transform_file"]
+__all__ = ["gather_tile", "place_exposure", "placed_files", "solve_frame", "transform_file"]
 
 
 def solve_frame(
@@ -32,7 +33,7 @@ def solve_frame(
 
     `rows` are their EXPOSURES, `paths` their MEASUREMENTS, `reference` the staged reference catalog or empty.
     """
-    measured = [_read(store, path, MEASUREMENTS, COLUMNS) for path in paths]
+    measured = (_read(store, path, MEASUREMENTS, LINKED) for path in paths)  # one in memory at a time
     found = transforms(rows.reset_index(drop=True), measured, read_sources(store, reference), key, plane, settings)
     _write(store, transform_file(folder, key), found, TRANSFORMS)
 
@@ -46,26 +47,33 @@ def place_exposure(
     store: Store, folder: str, path: str, row: dict[str, Any], frame: int, number: int, n_epochs: int,
     settings: FrameSettings,
 ) -> None:  # fmt: skip
-    """Put all stars of one exposure on the frame, a file for each tile; `row` is its row of TRANSFORMS."""
+    """Put all stars of one exposure on the frame, sorted by tile; `row` is its row of TRANSFORMS."""
     stars = _read(store, path, MEASUREMENTS, COLUMNS)
     placed = place(stars, frame, number, read_transform(row), (row["floor"], row["floor_mag"]), row["zero_point"])
-    there = []
-    for (i, j), part in tiles(placed, margin(settings, n_epochs)):
-        _write(store, f"{folder}/placed/{i}_{j}/{number}.parquet", part, PLACED)
-        there.append([i, j])
-    _record(store, f"{folder}/placed/{number}.json", there)
+    PLACED.check(placed, "place")
+    placed.attrs.clear()
+    stars_file, record = placed_files(folder, number)
+    _record(store, record, write_placed(store, stars_file, tiles(placed, margin(settings, n_epochs))))
+
+
+def placed_files(folder: str, number: int) -> tuple[str, str]:
+    """Where the stars of an exposure are staged, and the list of the tiles that they are in."""
+    return f"{folder}/stars/{number}.arrow", f"{folder}/stars/{number}.json"
 
 
 def gather_tile(
-    store: Store, folder: str, field: str, tile: tuple[int, int], keys: list[FrameKey], least: list[int],
-    names: pd.DataFrame, plane: Plane, settings: FrameSettings,
+    store: Store, folder: str, field: str, tile: tuple[int, int], parts: list[tuple[str, int]], keys: list[FrameKey],
+    least: list[int], names: pd.DataFrame, plane: Plane, settings: FrameSettings,
 ) -> None:  # fmt: skip
-    """Identify and average the stars of one tile; stage its parts of MASTER and MATCHES."""
+    """Identify and average the stars of one tile; stage its parts of MASTER and MATCHES.
+
+    `parts` are the files of exposures, and the numbers of their batches, that :func:`read_placed` takes.
+    """
     i, j = tile
-    parts = [_read(store, path, PLACED) for path in store.list(f"{folder}/placed/{i}_{j}", ".parquet")]
+    placed = read_placed(store, parts)
     epochs = sorted({key.epoch for key in keys})
     epoch_of = np.array([epochs.index(key.epoch) for key in keys])
-    found = tile_stars(pd.concat(parts, ignore_index=True), tile, epoch_of, np.array(least), names, plane, settings)
+    found = tile_stars(placed, tile, epoch_of, np.array(least), names, plane, settings)
     counts = {}
     for frame, master in found.masters.items():
         place_of = f"{folder}/{frame_path(field, *keys[frame][:2], keys[frame].epoch_name)}"
@@ -78,7 +86,9 @@ def gather_tile(
 
 def _read(store: Store, path: str, table: Table, columns: list[str] | None = None) -> pd.DataFrame:
     with store.open(path) as file:
-        return read_table(file, table, columns)
+        frame = read_table(file, table, columns)
+    frame.attrs.clear()  # pandas copies them with every column that is looked at
+    return frame
 
 
 def _write(store: Store, path: str, frame: pd.DataFrame, table: Table) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import dask
 import dask.dataframe as dd
+import pandas as pd
 
 from catalogs.catalog import read_part
 from catalogs.schema import Table
@@ -27,4 +28,19 @@ def lazy_table(
     with dask.config.set({"dataframe.convert-string": False}):
         if not paths:
             return dd.from_pandas(meta, npartitions=1)
-        return dd.from_map(read_part, paths, keys, table=table, store=store, meta=meta, label=label)
+        parts = [_Part(path, known) for path, known in zip(paths, keys, strict=True)]
+        return dd.from_map(_read, parts, table=table, store=store, meta=meta, label=label)
+
+
+class _Part:
+    """A file and its path keys, which follow from its path: Dask need not look at them to name a task."""
+
+    def __init__(self, path: str, keys: Mapping[str, Any]):
+        self.path, self.keys = path, keys
+
+    def __dask_tokenize__(self) -> str:
+        return self.path
+
+
+def _read(part: _Part, table: Table, store: Store, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    return read_part(part.path, part.keys, table, store, columns)

@@ -15,7 +15,8 @@ from catalogs.readers.scales import detector_chips, nominal_scale
 from catalogs.store import Store
 from compute.graph.apply import Progress, apply, run_all
 from compute.graph.geometry_tasks import FINAL, OWN, finish_map, map_stripe, read_told, share_fine, solve_camera
-from compute.graph.pipeline import Report, recorrect, versions
+from compute.graph.made import record_cube, sweep_staging, versions
+from compute.graph.pipeline import Report, recorrect
 from compute.graph.references import digest, near, stage_sources
 from compute.settings import FrameSettings, GeometrySettings, ReferenceSettings
 from compute.stages.distortion import Calibration, own_calibrations
@@ -27,6 +28,7 @@ __all__ = ["geometry"]
 
 _UPDATED = "updated"  # end of the names of solutions that rest on older ones
 _WITHIN = 15.0  # [arcmin] reach of a field
+_EPOCH = FrameSettings().epoch_gap  # [yr]
 _STRIPE = 256  # rows of the pixel map that one task makes
 _INPUTS = ["exposure", "detector", "sha256", "measured_with"]
 
@@ -99,9 +101,9 @@ def geometry(
         _share(store, client, folder, solved, settings, progress)
         told = {one.place: _publish(store, f"{folder}/{n}", one, settings, report) for n, one in solved.items()}
         left = _superseded(store, known, told)
+        told = {place: entry | {"files": record_cube(catalog, "geometry", place)} for place, entry in told.items()}
         catalog.write_manifest(catalog.manifest.with_stage("geometry", {**left, **told}))
-        if store.exists(folder):
-            store.remove(folder)
+    sweep_staging(store, "geometry")
     recorrect(catalog, client, progress)
     return report
 
@@ -173,9 +175,12 @@ def _solve(
     for n, one in enumerate(due):
         if store.exists(f"{folder}/{n}/{OWN}/told.json"):
             continue
-        staged = stage_sources(store, f"{folder}/{n}/reference", sources[one.plane], reference, [one.epoch])
+        # Stars move from epoch to epoch, whatever time the distortion is common to.
+        epochs = {key.epoch: of for key, of in frames(one.rows, min(_EPOCH, settings.epoch_gap)).items()}
+        staged = stage_sources(store, f"{folder}/{n}/reference", sources[one.plane], reference, epochs)
         paths = [measurement_path(row) for row in one.rows.to_dict("records")]
-        work[str(n)] = (store, f"{folder}/{n}", one.rows, paths, staged[one.epoch], one.plane, one.base, settings)
+        parts = [(of, staged[epoch]) for epoch, of in epochs.items()]
+        work[str(n)] = (store, f"{folder}/{n}", one.rows, paths, parts, one.plane, one.base, settings)
     ends = apply(client, "geometry", solve_camera, work, progress)
     broken = {int(end.key): end.failure or end.result for end in ends if end.failure or end.result}
     for n, reason in sorted(broken.items()):

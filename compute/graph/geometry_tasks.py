@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from catalogs.distortion import DistortionCube, read_distortion, write_distortion
 from catalogs.errors import UnusableError
@@ -19,7 +20,7 @@ from compute.settings import GeometrySettings
 from compute.stages.distortion import Calibration
 from compute.stages.geometry.common import shared, stripe, with_map
 from compute.stages.geometry.judged import judged, numbers
-from compute.stages.geometry.pairs import Pairs, gather, packed, unpacked
+from compute.stages.geometry.pairs import Pairs, gather, joined, packed, unpacked
 from compute.stages.geometry.solve import solve
 from compute.stages.linking.sample import COLUMNS
 from compute.stages.plane import Plane
@@ -30,20 +31,24 @@ OWN, FINAL = "own", "final"  # what a camera's stars alone give, and with what f
 
 
 def solve_camera(
-    store: Store, folder: str, rows: pd.DataFrame, paths: list[str], reference: str, plane: Plane,
-    base: Calibration | None, settings: GeometrySettings,
+    store: Store, folder: str, rows: pd.DataFrame, paths: list[str], epochs: list[tuple[NDArray[np.int64], str]],
+    plane: Plane, base: Calibration | None, settings: GeometrySettings,
 ) -> str | None:  # fmt: skip
     """Solve the distortion of one camera; the reason where its stars do not allow it.
 
-    `rows` are its EXPOSURES, `paths` their MEASUREMENTS, `reference` the staged reference catalog or empty, `base` a
-    distortion known before.
+    `rows` are its EXPOSURES, `paths` their MEASUREMENTS, `epochs` the numbers of those of one epoch and the reference
+    catalog staged for it or empty, `base` a distortion known before.
     """
     measured = []
     for path in paths:
         with store.open(path) as file:
             measured.append(read_table(file, MEASUREMENTS, [*COLUMNS, "exposure", "mag"]))
     try:
-        pairs = gather(rows, measured, read_sources(store, reference), plane, settings)
+        pairs = joined([
+            (of, gather(rows.iloc[of].reset_index(drop=True), [measured[k] for k in of], read_sources(store, path),
+                        plane, settings))
+            for of, path in epochs
+        ])  # fmt: skip
         known = None if base is None else read_distortion(base.path, json.loads(base.options))
         found = solve(rows, pairs, settings, known)
     except UnusableError as error:

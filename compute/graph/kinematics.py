@@ -16,7 +16,8 @@ from catalogs.motions import with_magnitudes
 from catalogs.parquet import read_table, write_table
 from catalogs.store import Store
 from compute.graph.apply import Progress, apply
-from compute.graph.pipeline import Report, versions
+from compute.graph.made import record_files, versions
+from compute.graph.pipeline import Report
 from compute.settings import ComparisonSettings, KinematicsSettings, PopulationSettings
 from compute.stages.kinematics.choose import usable
 from compute.stages.kinematics.compare import compare, pair_by_place
@@ -54,8 +55,8 @@ def kinematics(
     """
     paths = catalog.store.list(field_path("motions", field), ".parquet")
     if not paths:
-        raise UnusableError(f"kinematics: field {field}", "no motions", "those that `piazzi motion` makes")
-    report, target = Report("kinematics"), _PART.format(field_path("kinematics", field))
+        raise UnusableError(f"kinematics: field {field}", _moved(catalog), "those that `piazzi motion` makes")
+    report, target = Report("kinematics", unit="populations"), _PART.format(field_path("kinematics", field))
     bytes_ = [hashlib.sha256(catalog.store.read_bytes(path)).hexdigest() for path in paths]
     # Whatever it may have become since: an unusable one is told before anything is fitted.
     compared = None if settings.compare is None else _plain(_compared(catalog.store, paths, settings, settings.compare))
@@ -64,18 +65,20 @@ def kinematics(
     known = past.get(field, {})
     if known.get("digest") == made_of and not fresh and catalog.store.exists(target):
         report.skipped = len(known["numbers"])
-        report.rejected = known["rejected"]
+        report.rejected, report.notes = known["rejected"], _notes(known["numbers"])
         return report
     found = _found(catalog.store, client, paths, settings, report, progress)
     numbers = {name: told for name, (_, told) in found.items()}
     rows = KINEMATICS.conform(pd.concat([rows for rows, _ in found.values()], ignore_index=True))
     entry = {"digest": made_of, "rows": len(rows), "settings": settings.model_dump(mode="json"), "versions": versions()}
     entry |= {"numbers": _plain(numbers), "rejected": report.rejected}
+    entry["made_of"] = {"motion": catalog.manifest.provenance.get("motion", {}).get(field, {}).get("digest", "")}
     if compared is not None:
         entry["comparison"] = compared
     if known:  # until both are written, what is there is neither the old nor the new
         catalog.write_manifest(catalog.manifest.with_stage("kinematics", {**past, field: {**known, "digest": ""}}))
     catalog.store.commit(target, lambda file: write_table(rows, KINEMATICS, file))
+    entry["files"] = record_files(catalog, "kinematics", field, [target])
     catalog.write_manifest(catalog.manifest.with_stage("kinematics", {**past, field: entry}))
     return report
 
@@ -94,10 +97,20 @@ def _found(
     report.rejected = [{"exposure": name, "path": "", "reason": done[name][1]} for name in work if name not in found]
     if not found:
         raise PiazziError("\n".join(row["reason"] for row in report.rejected))
-    for name, (_, told) in found.items():
-        if not told.get("mixture", {}).get("converged", True):
-            report.notes.append({"exposure": name, "note": "the mixture has not settled; try fewer components"})
+    report.notes = _notes({name: told for name, (_, told) in found.items()})
     return found
+
+
+def _notes(numbers: dict[str, Any]) -> list[dict[str, Any]]:
+    """What to know of populations beside the tables; the same when they are found made."""
+    unsettled = [name for name, told in numbers.items() if not told.get("mixture", {}).get("converged", True)]
+    return [{"exposure": name, "note": "the mixture has not settled; try fewer components"} for name in unsettled]
+
+
+def _moved(catalog: Catalog) -> str:
+    """That a field has no motions, and which have."""
+    fields = sorted({path.split("/")[1].removeprefix("field=") for path in catalog.store.list("motions", ".parquet")})
+    return "no motions" + (f", only those of {', '.join(fields)}" if fields else "")
 
 
 def _measure(
@@ -139,7 +152,10 @@ def _compared(
     bins = compare(ours.iloc[first], theirs.iloc[second], comparison.magnitudes, settings.clip)
     if bins.empty:
         near = f"{len(first)} of {len(theirs)} sources with motions within {comparison.radius:g} mas of a star"
-        raise UnusableError(f"kinematics: {known.name}", near, "ten in a bin of magnitude")
+        if len(first):
+            near += ", of magnitudes {:.2f} to {:.2f}".format(*theirs["mag"].iloc[second].agg(["min", "max"]))
+        edges = ", ".join(f"{edge:g}" for edge in comparison.magnitudes)
+        raise UnusableError(f"kinematics: {known.name}", near, f"ten in a bin of magnitude between edges {edges}")
     return bins.to_dict("records")
 
 

@@ -12,9 +12,10 @@ from catalogs.masters import MASTER, MATCHES
 from catalogs.parquet import read_table, write_table
 from catalogs.store import Store
 from compute.graph.apply import Progress, run_all
-from compute.graph.pipeline import Report, versions
+from compute.graph.made import exposures_made_of, record_files, versions
+from compute.graph.pipeline import Report
 from compute.graph.references import digest, near, read_sources, stage_sources
-from compute.graph.scales import corrected_exposures, publish_scales, stage_scales
+from compute.graph.scales import SCALE_TABLES, corrected_exposures, publish_scales, stage_scales
 from compute.settings import MatchSettings, ReferenceSettings
 from compute.stages.match import match as match_tile
 from compute.stages.plane import TILE, Plane
@@ -23,6 +24,7 @@ from compute.stages.reference import load
 __all__ = ["match"]
 
 _INPUTS = ["exposure", "detector", "measured_with", "corrected_with"]
+_MATCHED = ["star_id", "x", "y"]  # what of a star tells which source it is
 _PART = re.compile(r"instrument=([^/]+)/filter=([^/]+)/epoch=([^/]+)/part-(-?\d+)_(-?\d+)\.parquet")
 
 
@@ -49,12 +51,13 @@ def match(
     frames = catalog.manifest.provenance.get("frame", {})
     if field not in frames:
         raise UnusableError(f"match: field {field}", f"frames of {', '.join(frames) or 'none'}", "master frames of it")
-    plane, report = Plane(**frames[field]["plane"]), Report("match")
+    plane, report = Plane(**frames[field]["plane"]), Report("match", unit="tiles")
     known = load(near(reference, frames[field]["settings"]["within"]), (plane.ra, plane.dec))
     name = re.sub(r"[^A-Za-z0-9_.+-]", "_", known.name)
     corrected = corrected_exposures(catalog, field)
     inputs = [part[_INPUTS].to_numpy().tolist() for part in corrected.values()]
     made_of = settings.digest(frames[field]["digest"], digest(known, reference), name, json.dumps(inputs))
+    told = exposures_made_of(pd.concat(corrected.values())) if corrected else {}
     past = catalog.manifest.provenance.get("match", {})
     parts = [m for path in catalog.store.list(field_path("master", field), ".parquet") if (m := _PART.search(path))]
     if past.get(field, {}).get(name, {}).get("digest") == made_of and not fresh:
@@ -83,6 +86,8 @@ def match(
     publish_scales(catalog.store, folder, field, name)
     entry = {"digest": made_of, "rows": rows, "settings": settings.model_dump(mode="json"), "versions": versions()}
     entry |= {
+        "made_of": {"frame": frames[field]["digest"], "exposures": told},
+        "files": record_files(catalog, "match", f"{field}/{name}", _files(catalog, field, name)),
         "reference": reference.model_dump(mode="json"),
         "notes": list(known.notes),
         "removed": dict(known.removed),
@@ -94,9 +99,22 @@ def match(
     return report
 
 
+def _matched_with(reference: str) -> re.Pattern[str]:
+    """Names of the files of MATCHES with a reference catalog."""
+    return re.compile(rf"{re.escape(reference)}-[^-]+_[^_]+_\d{{4}}\.\d\d_-?\d+_-?\d+\.parquet")
+
+
+def _files(catalog: Catalog, field: str, name: str) -> list[str]:
+    """What a match has published."""
+    mine, store = _matched_with(name), catalog.store
+    matches = [path for path in store.list(field_path("matches", field)) if mine.fullmatch(path.rsplit("/", 1)[1])]
+    scales = [f"{field_path(dataset, field)}/{name}.parquet" for dataset in SCALE_TABLES]
+    return matches + [path for path in scales if store.exists(path)]
+
+
 def _publish(catalog: Catalog, folder: str, target: str, reference: str) -> int:
     """Move what was found to its place, for what an earlier call found with that `reference`; how many rows."""
-    mine = re.compile(rf"{re.escape(reference)}-[^-]+_[^_]+_\d{{4}}\.\d\d_-?\d+_-?\d+\.parquet")
+    mine = _matched_with(reference)
     rows = 0
     found = catalog.store.list(f"{folder}/out", ".parquet")
     names = {path.rsplit("/", 1)[1] for path in found}
@@ -122,7 +140,7 @@ def _match_tile(
             path = f"{frame}/part-{tile[0] + i}_{tile[1] + j}.parquet"
             if store.exists(path):
                 with store.open(path) as file:
-                    parts.append(read_table(file, MASTER))
+                    parts.append(read_table(file, MASTER, _MATCHED))
     master = pd.concat(parts, ignore_index=True)
     off = [(master[axis] / TILE - number - 0.5).abs() for axis, number in zip("xy", tile, strict=True)]
     master = master[(off[0] <= around) & (off[1] <= around)].reset_index(drop=True)

@@ -5,12 +5,13 @@ from typing import Any
 from distributed import Client
 
 from catalogs.catalog import Catalog, field_path
-from catalogs.errors import PiazziError, UnusableError
+from catalogs.errors import FailedError, PiazziError, UnusableError
 from catalogs.motions import MOTIONS
 from compute.graph.apply import Progress, apply, run_all
+from compute.graph.made import record_files, versions
 from compute.graph.motion_inputs import inputs, observers, placed_exposures
-from compute.graph.motion_tasks import Job, align_field, fit_tile
-from compute.graph.pipeline import Report, versions
+from compute.graph.motion_tasks import FITTED, Job, align_field, fit_tile
+from compute.graph.pipeline import Report
 from compute.graph.scales import read_folder
 from compute.settings import MotionSettings, ReferenceSettings
 from compute.stages.motion.field import epochs_of
@@ -45,25 +46,43 @@ def motion(
     UnusableError
         Where the field has no master frames, or all positions are of one time; where too few stars align the epochs.
     """
-    made, report, past = inputs(catalog, field, settings, reference), Report("motion"), _past(catalog)
+    made, report, past = inputs(catalog, field, settings, reference), Report("motion", unit="tiles"), _past(catalog)
     there = {path for dataset in _DATASETS for path in catalog.store.list(field_path(dataset, field))}
     whole = bool(there) and set(past.get(field, {}).get("parts", ())) <= there
     if past.get(field, {}).get("digest") == made.digest and whole and not fresh:
-        report.skipped = len(made.tiles)
+        report.skipped, report.notes = len(made.tiles), _notes(field, past[field])
         return report
     ties = placed_exposures(catalog, field)
     epochs = tuple(epochs_of(observers(ties, made.keys), made.first, settings))
-    folder = f".staging/motion/{field}"
-    if catalog.store.exists(folder):
-        catalog.store.remove(folder)
+    folder = _staging(catalog, field, made.digest, fresh)
     job = Job(catalog.store, folder, field, made.keys, epochs, made.tiles, made.plane, settings)
     numbers, common = _align(client, job, (made.first, made.zero, ties), progress)
-    run_all(client, "motion", fit_tile, {f"{i}_{j}": (job, (i, j), common) for i, j in made.tiles}, progress)
+    done = set(catalog.store.list(f"{folder}/{FITTED}"))
+    due = {f"{i}_{j}": (job, (i, j), common) for i, j in made.tiles if f"{folder}/{FITTED}/{i}_{j}.json" not in done}
+    run_all(client, "motion", fit_tile, due, progress)
     entry = {"settings": settings.model_dump(mode="json"), "versions": versions(), **numbers, "digest": made.digest}
     entry["reference"] = reference and reference.model_dump(mode="json")
+    entry["made_of"] = {"frame": catalog.manifest.provenance["frame"][field]["digest"]}
     _publish(catalog, job, entry)
-    report.done = len(made.tiles)
+    report.done, report.notes = len(made.tiles), _notes(field, entry)
     return report
+
+
+def _notes(field: str, entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """What to know of a field's motions beside the tables; the same when they are found made."""
+    if entry.get("settled", True):
+        return []
+    note = f"the aligning stars still change after {entry['rounds']} rounds; allow more, or set their limits wider"
+    return [{"exposure": field, "note": note}]
+
+
+def _staging(catalog: Catalog, field: str, digest: str, fresh: bool) -> str:
+    """Where a call stages: what a killed one left there is gone on with, what was made of other things goes."""
+    every = f".staging/motion/{field}"
+    folder = f"{every}/{digest}"
+    if catalog.store.exists(every) and (fresh or not catalog.store.exists(folder)):
+        catalog.store.remove(every)
+    return folder
 
 
 def _past(catalog: Catalog) -> dict[str, Any]:
@@ -72,11 +91,11 @@ def _past(catalog: Catalog) -> dict[str, Any]:
 
 
 def _align(client: Client, job: Job, inputs: tuple, progress: Progress | None) -> tuple[dict[str, Any], Common]:
-    """Align the field in one task; PiazziError where it cannot be."""
+    """Align the field in one task; FailedError or another PiazziError where it cannot be."""
     (end,) = apply(client, "align", align_field, {job.field: (job, *inputs)}, progress)
     if end.failure:
-        raise PiazziError(end.failure)
-    if isinstance(end.result, UnusableError):
+        raise FailedError(end.failure)
+    if isinstance(end.result, PiazziError):
         raise end.result
     return end.result
 
@@ -86,11 +105,13 @@ def _publish(catalog: Catalog, job: Job, entry: dict[str, Any]) -> None:
     entry = entry | _counted(job)
     others = {name: made for name, made in _past(catalog).items() if name != job.field}
     catalog.write_manifest(catalog.manifest.with_stage("motion", others))  # until both are moved
+    catalog.store.remove(f"{job.folder}/{FITTED}")  # what is being moved is no longer there to go on with
     for place in (field_path(dataset, job.field) for dataset in _DATASETS):
         catalog.store.publish(f"{job.folder}/{place}", place)
         entry["parts"] = [*entry.get("parts", ()), *catalog.store.list(place, ".parquet")]
+    entry["files"] = record_files(catalog, "motion", job.field, entry["parts"])
     catalog.write_manifest(catalog.manifest.with_stage("motion", {**others, job.field: entry}))
-    catalog.store.remove(job.folder)
+    catalog.store.remove(f".staging/motion/{job.field}")
 
 
 def _counted(job: Job) -> dict[str, Any]:

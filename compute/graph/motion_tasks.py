@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from catalogs.catalog import field_path, frame_path
-from catalogs.errors import UnusableError
+from catalogs.errors import PiazziError
 from catalogs.masters import MASTER
 from catalogs.motions import ZERO_POINTS, with_magnitudes
 from catalogs.parquet import read_table, write_table
@@ -22,7 +22,9 @@ from compute.stages.motion.positions import Epoch, Known, magnitudes
 from compute.stages.motion.table import Common, motions_table
 from compute.stages.plane import Plane
 
-__all__ = ["Job", "align_field", "fit_tile"]
+__all__ = ["FITTED", "Job", "align_field", "fit_tile"]
+
+FITTED = "fitted"  # folder of the records of tiles that are done
 
 _COLUMNS = ["star_id", "x", "y", "x_error", "y_error", "xy_corr", "mag", "n_used", "mean_epoch", "flags"]
 
@@ -58,7 +60,7 @@ class Job:
 
 def align_field(
     job: Job, first: Known | None, zero: Known | None, ties: pd.DataFrame
-) -> tuple[dict[str, Any], Common] | UnusableError:
+) -> tuple[dict[str, Any], Common] | PiazziError:
     """Stage what the stars of the field have in common; the numbers that tell how well, and what tiles need.
 
     `ties` are TRANSFORMS of the exposures in the frames, with `x_end` and `y_end` of their arrays [pix]. What is wrong
@@ -66,7 +68,7 @@ def align_field(
     """
     try:
         found = solve_field(job.epochs, job.masters(*job.tiles), first, zero, job.plane, job.settings)
-    except UnusableError as error:
+    except PiazziError as error:
         return error
     for name in ("sources", "members"):
         job.store.commit(f"{job.folder}/{name}.parquet", partial(getattr(found, name).to_parquet, index=False))
@@ -101,6 +103,7 @@ def fit_tile(job: Job, tile: tuple[int, int], common: Common) -> None:
         i, j = tile
         path = f"{job.folder}/{field_path('motions', job.field)}/part-{i}_{j}.parquet"
         job.store.commit(path, lambda file: write_table(found, with_magnitudes(mags.columns), file))
+    job.store.commit(f"{job.folder}/{FITTED}/{tile[0]}_{tile[1]}.json", lambda file: file.write(b"{}"))
 
 
 def _read(store: Store, path: str) -> pd.DataFrame:

@@ -2,9 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from typing import Any
 
 import pandas as pd
@@ -15,25 +14,32 @@ from compute.graph.apply import Progress, apply
 from compute.graph.correcting import Correction, correct, corrected_digests, correction_digest, recover_corrections
 from compute.graph.entering import enter, entered
 from compute.graph.journal import Journal
+from compute.graph.made import solution, versions
 from compute.graph.publish import publish, record_key, recover, take_staged
-from compute.graph.tasks import ingest_file, measure_file, stamp, task_name
+from compute.graph.sources import remember, stamp
+from compute.graph.tasks import ingest_file, measure_file, task_name
+from compute.graph.ways import Way, way
 from compute.settings import MeasureSettings
 from compute.stages.distortion import Calibration, find_calibration
 from compute.stages.ingest import rejected
 from compute.stages.library import find_library, own_libraries
 
-_LIBRARIES = ("numpy", "scipy", "numba", "astropy", "pandas", "pyarrow")
+__all__ = ["Report", "ingest", "measure", "recorrect", "versions"]
 
 
 @dataclass
 class Report:
-    """What one stage did: exposures done anew, left as they were, rejected with reasons, and done with a caution."""
+    """What one stage did: what was done anew, left as it was, rejected with reasons, and done with a caution.
+
+    `unit` is what is counted.
+    """
 
     stage: str
     done: int = 0
     skipped: int = 0
     rejected: list[dict[str, Any]] = field(default_factory=list)
     notes: list[dict[str, Any]] = field(default_factory=list)
+    unit: str = "exposures"
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -72,6 +78,7 @@ def ingest(
     report.rejected = [{name: row[name] for name in ("exposure", "path", "reason")} for row in refused]
     catalog.write_exposures(rows)
     _retire(catalog, old, rows)
+    remember(catalog, {path: record["stamp"] for path, record in records.items() if "stamp" in record})
     _record(catalog, "ingest", {"inputs": _inputs(rows), "versions": versions()})
     journal.clear()
     return report
@@ -122,7 +129,6 @@ def measure(
     report, journal = Report("measure"), Journal(catalog.store, "measure")
     libraries = tuple(find_library(path) for path in epsf) or own_libraries(catalog.store)
     given = tuple(find_calibration(path) for path in distortion)
-    digest = settings.digest(*(library.sha256 for library in libraries), version("piazzi"))
     recover_corrections(catalog)
     rows = recover(catalog, journal)
     chosen = None if files is None else list(files)
@@ -130,13 +136,14 @@ def measure(
     if chosen is not None:
         usable &= rows["path"].isin(chosen)
     due = rows[usable]
+    ways = {record_key(row.exposure, row.detector): way(settings, libraries, row) for row in due.itertuples()}
     if not fresh:
         tables = set(catalog.store.list("measurements"))
-        done = [_stands(row, tables, digest) for row in due.itertuples()]
+        done = [_stands(row, tables, ways) for row in due.itertuples()]
         report.skipped = sum(done)
         due = due[[not d for d in done]]
-    records = {} if fresh else take_staged(catalog, journal, due, digest)
-    records |= _compute(client, catalog, due, records, settings, libraries, digest, threads, progress)
+    records = {} if fresh else take_staged(catalog, journal, due, {key: one.digest for key, one in ways.items()})
+    records |= _compute(client, catalog, due, records, settings, ways, threads, progress)
     published = publish(catalog, rows, due, records, journal)
     for row in due.itertuples():
         record = records[record_key(row.exposure, row.detector)]
@@ -145,15 +152,7 @@ def measure(
             report.rejected.append({"exposure": row.exposure, "path": row.path, "reason": record["reason"]})
         elif record["note"]:
             report.notes.append({"exposure": row.exposure, "note": record["note"]})
-    entry = {
-        "settings": settings.model_dump(mode="json"),
-        "epsf": [library._asdict() for library in libraries] or "built from each exposure",
-        "versions": versions(),
-    }
-    entries = {**catalog.manifest.provenance.get("measure", {}), digest: entry}
-    groups = {name: part for name, part in published.groupby("measured_with") if name in entries}
-    counts = {name: {"inputs": _inputs(part), "rows": int(part["n_stars"].sum())} for name, part in groups.items()}
-    _record(catalog, "measure", {name: {**entries[name], **count} for name, count in counts.items()})
+    _record_measured(catalog, published, settings, ways)
     journal.clear()
     measured = {record_key(row.exposure, row.detector) for row in due.itertuples()}
     for each in recorrect(catalog, client, progress, files=chosen, given=given):
@@ -184,7 +183,8 @@ def _record_corrections(catalog: Catalog, corrections: Sequence[Correction]) -> 
     entries = dict(old)
     for each in corrections:
         if each.calibration:
-            told = {"distortion": {"path": each.calibration.name, "sha256": each.calibration.sha256}}
+            told: dict[str, Any] = {"distortion": {"path": each.calibration.name, "sha256": each.calibration.sha256}}
+            told["made_of"] = {each.calibration.name: solution(catalog, "geometry", each.calibration.name)}
             entries[correction_digest(each.calibration)] = told | {"versions": versions()}
     rows = catalog.exposures
     groups = {name: part for name, part in rows.groupby(corrected_digests(rows)) if name in entries}
@@ -193,30 +193,45 @@ def _record_corrections(catalog: Catalog, corrections: Sequence[Correction]) -> 
         _record(catalog, "correct", {name: {**entries[name], **count} for name, count in counts.items()})
 
 
-def _stands(row: Any, tables: set[str], digest: str) -> bool:
+def _record_measured(catalog: Catalog, rows: pd.DataFrame, settings: MeasureSettings, ways: Mapping[str, Way]) -> None:
+    """Tell the catalog's manifest in which ways its exposures are measured, and which of them are the `latest`."""
+    past = catalog.manifest.provenance.get("measure", {})
+    now = {}
+    for one in ways.values():
+        solved = {library.path: solution(catalog, "calibrate", library.path) for library in one.libraries}
+        told = {"made_of": solved, "latest": True, "versions": versions()}
+        now[one.digest] = one.told(settings) | told
+    if now:
+        past = {digest: {k: v for k, v in entry.items() if k != "latest"} for digest, entry in past.items()}
+    entries = {**past, **now}
+    groups = {name: part for name, part in rows.groupby("measured_with") if name in entries}
+    counts = {name: {"inputs": _inputs(part), "rows": int(part["n_stars"].sum())} for name, part in groups.items()}
+    _record(catalog, "measure", {name: {**entries[name], **count} for name, count in counts.items()})
+
+
+def _stands(row: Any, tables: set[str], ways: Mapping[str, Way]) -> bool:
     """Whether an exposure was already measured in just this way; one that was refused is tried again."""
+    digest = ways[record_key(row.exposure, row.detector)].digest
     return row.status == "ok" and row.measured_with == digest and measurement_path(row._asdict()) in tables
 
 
-def _compute(
-    client, catalog, due, records, settings, libraries, digest, threads, progress
-) -> dict[str, dict[str, Any]]:
+def _compute(client, catalog, due, records, settings, ways, threads, progress) -> dict[str, dict[str, Any]]:
     """Measure what has no record yet, a file per task, and return the new records."""
-    groups: dict[tuple[str, str], dict[str, str]] = {}
+    groups: dict[tuple[str, str], dict[str, tuple[str, Way]]] = {}
     for row in due.itertuples():
         key = record_key(row.exposure, row.detector)
         if key not in records:
-            groups.setdefault((row.path, row.sha256), {})[row.detector] = key
+            groups.setdefault((row.path, row.sha256), {})[row.detector] = key, ways[key]
     tasks = {task_name(path): (path, sha, wanted) for (path, sha), wanted in groups.items()}
-    work = {key: (*args, catalog.store, settings, libraries, digest, threads) for key, args in tasks.items()}
+    work = {key: (*args, catalog.store, settings, threads) for key, args in tasks.items()}
     found: dict[str, dict[str, Any]] = {}
     for outcome in apply(client, "measure", measure_file, work, progress):
         path, sha256, wanted = tasks[outcome.key]
         for record in outcome.result or ():
-            found[wanted[record["detector"]]] = record
-        if outcome.failure:
-            failed = {"status": "rejected", "reason": outcome.failure, "sha256": sha256, "measured_with": digest}
-            found |= dict.fromkeys(wanted.values(), failed)
+            found[wanted[record["detector"]][0]] = record
+        for key, one in wanted.values() if outcome.failure else ():
+            failed = {"status": "rejected", "reason": outcome.failure, "sha256": sha256, "measured_with": one.digest}
+            found[key] = failed
     return found
 
 
@@ -225,11 +240,6 @@ def _inputs(rows: pd.DataFrame) -> str:
     usable = rows[rows["status"] == "ok"]
     names = sorted(zip(usable["exposure"], usable["detector"], usable["sha256"], strict=True))
     return hashlib.sha256(json.dumps(names).encode()).hexdigest()
-
-
-def versions() -> dict[str, str]:
-    """Versions of piazzi and of the libraries that results depend on."""
-    return {name: version(name) for name in ("piazzi", *_LIBRARIES)}
 
 
 def _record(catalog: Catalog, stage: str, entry: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """From finished tasks to the catalog, and what a killed run left in between."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,7 @@ from compute.graph.entering import entered
 from compute.graph.journal import Journal
 
 _MEASURED = ["n_stars", "n_saturated", "qfit_median", "core_fraction"]
+_DIGESTS = ["table_sha256", "epsf_sha256"]
 
 
 def record_key(exposure: str, detector: str) -> str:
@@ -42,12 +44,17 @@ def recover(catalog: Catalog, journal: Journal) -> pd.DataFrame:
     return rows
 
 
-def take_staged(catalog: Catalog, journal: Journal, due: pd.DataFrame, digest: str) -> dict[str, dict[str, Any]]:
-    """Records of an interrupted run that still hold: same bytes, settings, ePSFs and code, and their table is there."""
+def take_staged(
+    catalog: Catalog, journal: Journal, due: pd.DataFrame, digests: Mapping[str, str]
+) -> dict[str, dict[str, Any]]:
+    """Records of an interrupted run that still hold: same bytes, settings, ePSF and code, and their table is there.
+
+    `digests` tells of each exposure, by its key, what it shall be measured with.
+    """
     wanted = {record_key(row.exposure, row.detector): row.sha256 for row in due.itertuples()}
     records = {}
     for key, record in journal.read().items():
-        if record["status"] != "ok" or record["measured_with"] != digest or record["sha256"] != wanted.get(key):
+        if record["status"] != "ok" or record["sha256"] != wanted.get(key) or record["measured_with"] != digests[key]:
             continue
         if catalog.store.exists(journal.table(key, record)):
             records[key] = record
@@ -107,4 +114,5 @@ def _note(rows: pd.DataFrame, index: Any, record: dict[str, Any]) -> None:
     ok, names = record["status"] == "ok", ["status", "reason", "measured_with"]
     rows.loc[index, names] = [record[name] for name in names]
     rows.loc[index, "corrected_with"] = None
+    rows.loc[index, _DIGESTS] = [record.get(name) if ok else None for name in _DIGESTS]
     rows.loc[index, _MEASURED] = [record[name] if ok else float("nan") for name in _MEASURED]

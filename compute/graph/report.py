@@ -15,7 +15,8 @@ from catalogs.catalog import Catalog, field_path
 from catalogs.errors import UnusableError
 from catalogs.masters import TRANSFORMS
 from compute.graph.apply import Progress, run_all
-from compute.graph.pipeline import Report, versions
+from compute.graph.made import record_report, versions
+from compute.graph.pipeline import Report
 from compute.graph.report_chapters import Task, chapters
 from compute.graph.report_frames import draw_frame
 from compute.graph.report_tasks import draw_camera, draw_quality, draw_ties
@@ -89,6 +90,7 @@ def report(
     pictures = {kind: [name for name in others if name.startswith(f"{prefix}-")]
                 for kind, prefix in (("ties", "ties"), ("quality", "quality"), ("cameras", "fits"))}  # fmt: skip
     _write(catalog, _PAGE, index_page(exposures, numbers, folder.split("/")[1], pictures, sections))
+    record_report(catalog)
     _prune(catalog, folder)
     return report, catalog.store.locate_url(_PAGE), numbers
 
@@ -165,7 +167,7 @@ def _draw(
     due = {name: task for name, task in tasks.items() if f"{folder}/{name}.json" not in there}
     work = {name: (draw, catalog.store, folder, name, *args) for name, (draw, args) in due.items()}
     run_all(client, "report", _call, work, progress)
-    return Report("report", len(due), len(tasks) - len(due))
+    return Report("report", len(due), len(tasks) - len(due), unit="sets of pictures")
 
 
 def _call(draw: Callable[..., None], *args: Any) -> None:

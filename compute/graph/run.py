@@ -1,13 +1,15 @@
 """A recipe from its first stage to its last, under the catalog's lock."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from distributed import Client
 
-from catalogs.catalog import Catalog, create_or_open, open_catalog
+from catalogs.catalog import Catalog, check_place, create_or_open, open_catalog
 from catalogs.errors import UnusableError
+from catalogs.lease import Tell
+from catalogs.store import Store
 from compute.graph import pipeline
 from compute.graph.apply import Progress
 from compute.graph.calibrate import calibrate
@@ -29,19 +31,23 @@ from compute.stages.reference import load
 
 
 @contextmanager
-def writing(url: str) -> Iterator[Catalog]:
-    """The catalog at `url`, made if absent, with this process as its one writer and killed writers' leavings gone."""
-    catalog = create_or_open(url)
-    with catalog.store.lock():
-        catalog.store.sweep()
-        yield catalog
+def writing(url: str, wait: bool = False, tell: Tell | None = None) -> Iterator[Catalog]:
+    """The catalog at `url`, made if absent, with this process as its one writer and killed writers' leavings gone.
+
+    With `wait` it waits while another process writes, telling `tell`; otherwise that is a CatalogError.
+    """
+    store = Store(url)
+    check_place(store)
+    with store.lock(wait, tell):
+        store.sweep()
+        yield create_or_open(store)
 
 
 @contextmanager
-def changing(url: str) -> Iterator[Catalog]:
+def changing(url: str, wait: bool = False, tell: Tell | None = None) -> Iterator[Catalog]:
     """Like :func:`writing`, for stages that have nothing to do in a catalog that is not there."""
     open_catalog(url)
-    with writing(url) as catalog:
+    with writing(url, wait, tell) as catalog:
         yield catalog
 
 
@@ -105,15 +111,27 @@ def measured_with(catalog: Catalog, section: CalibrateSection) -> MeasureSection
     if section.epsf == "build":
         entries = [{**entry, "epsf": ()} for entry in entries]
     last: dict[str, Any] = max(entries, key=lambda entry: entry["rows"], default={"settings": {}, "epsf": ()})
-    required = tuple(one["path"] for one in last["epsf"] if isinstance(one, dict) and one["required"])
-    return MeasureSection(**({**last["settings"], "epsf": required} | section.libraries))
+    # A library is told with the exposures it was chosen for, so that those of one call stand apart.
+    alike = [one for entry in entries if entry["settings"] == last["settings"] for one in entry["epsf"]]
+    required = dict.fromkeys(one["path"] for one in alike if isinstance(one, dict) and one["required"])
+    return MeasureSection(**({**last["settings"], "epsf": tuple(required)} | section.libraries))
 
 
-def run(recipe: Recipe, client: Client, *, fresh: bool = False, progress: Progress | None = None) -> list[Report]:
-    """Run a recipe's stages in order; each computes only what is missing unless `fresh`."""
+def run(
+    recipe: Recipe,
+    client: Client,
+    *,
+    catalog: Catalog | None = None,
+    fresh: bool = False,
+    progress: Progress | None = None,
+) -> list[Report]:
+    """Run a recipe's stages in order; each computes only what is missing unless `fresh`.
+
+    `catalog` is the recipe's, where the caller holds it by :func:`writing` already.
+    """
     files = expand(recipe.exposures.files) if recipe.exposures else []
     options: dict[str, Any] = {"fresh": fresh, "progress": progress}
-    with writing(recipe.catalog) as catalog:
+    with nullcontext(catalog) if catalog else writing(recipe.catalog) as catalog:
         reports = []
         for stage in recipe.stages:
             if stage == "ingest":

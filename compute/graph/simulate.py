@@ -9,6 +9,7 @@ from distributed import Client
 
 from catalogs.catalog import create_or_open, measurement_path, open_catalog
 from catalogs.errors import PiazziError
+from catalogs.lease import Tell
 from catalogs.store import Store
 from catalogs.tables import EXPOSURES, MEASUREMENTS
 from compute.campaign import Campaign
@@ -30,11 +31,14 @@ def simulate(
     tables: bool = False,
     fresh: bool = False,
     progress: Progress | None = None,
+    wait: bool = False,
+    tell: Tell | None = None,
 ) -> Report:
     """Draw a campaign's frames, truth and reference catalogs into a local folder.
 
     The bytes depend on the campaign alone. A folder that holds part of the same campaign is completed. With `tables`
-    no pixels are drawn: there is a catalog of MEASUREMENTS in place of frames.
+    no pixels are drawn: there is a catalog of MEASUREMENTS in place of frames. With `wait` it waits while another
+    process writes to the folder, telling `tell`.
 
     Raises
     ------
@@ -42,7 +46,7 @@ def simulate(
         For a folder with other files in it, or with another campaign unless `fresh`, which removes what that wrote.
     """
     store, exposures = Store(folder), plan(campaign)
-    with store.lock():
+    with store.lock(wait, tell):
         _claim(store, campaign, tables, fresh)
         store.sweep()
         if tables:
@@ -119,9 +123,12 @@ def _tabulate(store: Store, campaign: Campaign, exposure: Exposure) -> None:
     sky = truth.load_sky(store, campaign.field_of(observation).name)
     epsfs = truth.load_epsfs(store, observation.instrument, observation.detector, exposure.filter)
     found = simulate_measurements(campaign, exposure, sky, epsfs)
+    rows = []
     for _, measured, row in found:
-        truth.write(store, f"{_CATALOG}/{measurement_path(row.iloc[0])}", measured, MEASUREMENTS)
-    truth.write(store, _row_file(exposure.root), pd.concat([row for *_, row in found], ignore_index=True), EXPOSURES)
+        place = f"{_CATALOG}/{measurement_path(row.iloc[0])}"
+        truth.write(store, place, measured, MEASUREMENTS)
+        rows.append(row.assign(table_sha256=store.sha256(place)))
+    truth.write(store, _row_file(exposure.root), EXPOSURES.conform(pd.concat(rows, ignore_index=True)), EXPOSURES)
     truth.keep(store, exposure.root, [each for each, *_ in found])
 
 

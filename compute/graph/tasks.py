@@ -5,7 +5,6 @@ import re
 from pathlib import PurePath
 from typing import Any
 
-import fsspec
 import pandas as pd
 
 from catalogs.cubes import write_epsf
@@ -16,23 +15,14 @@ from catalogs.readers import read_exposures
 from catalogs.store import Store
 from catalogs.tables import MEASUREMENTS
 from compute.graph.journal import Journal
+from compute.graph.sources import stamp
+from compute.graph.ways import Way
 from compute.settings import MeasureSettings, PerturbSettings
 from compute.stages.epsf import epsf
 from compute.stages.ingest import file_digest, ingest
 from compute.stages.library import Library, choose_library
 from compute.stages.measure import measure
 from compute.stages.perturb import perturb
-
-
-def stamp(path: str) -> str:
-    """Size and time of change of a file: cheap evidence that it is still the one that was read."""
-    try:
-        fs, place = fsspec.url_to_fs(path)
-        info = fs.info(place)
-    except (OSError, ValueError):
-        return "absent"
-    changed = info.get("mtime") or info.get("ETag") or info.get("LastModified") or info.get("created")
-    return f"{info.get('size')}-{changed}"
 
 
 def task_name(path: str) -> str:
@@ -62,17 +52,15 @@ def _plain(value: Any) -> Any:
 def measure_file(
     path: str,
     sha256: str,
-    wanted: dict[str, str],
+    wanted: dict[str, tuple[str, Way]],
     store: Store,
     settings: MeasureSettings,
-    libraries: tuple[Library, ...],
-    measured_with: str,
     threads: int = 1,
 ) -> list[dict[str, Any]]:
     """Measure the detectors of one file, staging a table and a record for each.
 
-    `wanted` maps detectors to the names of their records. An exposure that cannot be measured gets a record with its
-    reason; it never keeps the others of its file from theirs.
+    `wanted` maps detectors to the names of their records and how they are to be measured. An exposure that cannot be
+    measured gets a record with its reason; it never keeps the others of its file from theirs.
     """
     journal, records = Journal(store, "measure"), []
     try:
@@ -80,14 +68,14 @@ def measure_file(
         failure = f"measure: {path}: found no such detector, expected the one that was ingested"
     except UnusableError as error:
         exposures, failure = {}, str(error)
-    for detector, key in sorted(wanted.items()):
-        record: dict[str, Any] = {"path": path, "detector": detector, "sha256": sha256, "measured_with": measured_with}
+    for detector, (key, how) in sorted(wanted.items()):
+        record: dict[str, Any] = {"path": path, "detector": detector, "sha256": sha256, "measured_with": how.digest}
         if detector in exposures:
             record |= _measure(
                 exposures[detector],
                 store,
                 settings,
-                libraries,
+                how.libraries,
                 journal.table(key, record),
                 journal.cube(key, record),
                 threads,
@@ -125,9 +113,11 @@ def _measure(
         stars, summary = measure(exposure, cube, settings, threads)
     except UnusableError as error:
         return {"status": "rejected", "reason": " ".join(str(error).split())}
-    own = cube is not library
+    own, digests = cube is not library, dict[str, str | None](epsf_sha256=None)
     if own:
         write_epsf(store, staged_cube, cube)
+        digests["epsf_sha256"] = store.sha256(staged_cube)
     store.commit(staged, lambda file: write_table(stars, MEASUREMENTS, file))
+    digests["table_sha256"] = store.sha256(staged)
     note = f"rough ePSF, better give a library ({cube.source})" if cube.extra.get("rough") else None
-    return {"status": "ok", "reason": None, "own_epsf": own, "note": note, **summary}
+    return {"status": "ok", "reason": None, "own_epsf": own, "note": note, **digests, **summary}

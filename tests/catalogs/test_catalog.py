@@ -282,3 +282,15 @@ def test_read_part__a_file_of_another_kind_is_refused(catalog):
     catalog.store.commit("x.parquet", lambda file: write_table(make_exposures(), EXPOSURES, file))
     with pytest.raises(TableError, match=r"column star is absent, MEASUREMENTS wants int32"):
         read_part("x.parquet", {}, MEASUREMENTS, catalog.store)
+
+
+def test_stars__one_exposure_without_an_engine(catalog, monkeypatch):
+    monkeypatch.setattr("catalogs.catalog.entry_points", lambda group: EntryPoints())
+    row = catalog.exposures[catalog.exposures["n_stars"].notna()].iloc[0]
+    stars = catalog.stars(row["exposure"], row["detector"])
+    assert len(stars) == row["n_stars"]
+    assert set(stars["exposure"]) == {row["exposure"]}
+    assert (stars["program"] == row["program"]).all()
+    assert list(catalog.stars(row["exposure"], row["detector"], ["x", "filter"])) == ["x", "filter"]
+    with pytest.raises(CatalogError, match="nosuch: found no such measured exposure, expected one"):
+        catalog.stars("nosuch")

@@ -24,6 +24,7 @@ class Spec:
 @dataclass(frozen=True)
 class Declaration:
     columns: tuple[Spec, ...]
+    keys: tuple[Spec, ...] = ()
 
 
 DECLARED = Declaration(

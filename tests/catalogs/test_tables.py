@@ -25,7 +25,7 @@ PUBLIC = {
     "EXPOSURES": "exposure program observation visit instrument detector filter subarray readout n_x n_y x_start "
     "y_start exptime mjd_start mjd_mid mjd_end epoch ra dec position_angle va_scale photmjsr observer_x observer_y "
     "observer_z cal_ver crds_ctx sdp_ver prd_ver path sha256 n_stars n_saturated qfit_median core_fraction status "
-    "reason image_unit measured_with corrected_with",
+    "reason image_unit measured_with corrected_with table_sha256 epsf_sha256",
     "MEASUREMENTS": "exposure star x y x_error y_error xy_corr flux flux_error mag mag_error sky sky_error qfit radxs "
     "chi2 peak n_pix neighbour x_gdc y_gdc mag_area mjd flags",
 }

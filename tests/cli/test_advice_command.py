@@ -4,10 +4,11 @@ import json
 import re
 import shutil
 
+import pandas as pd
 import pytest
 
 from catalogs.catalog import create_or_open, open_catalog
-from compute.graph import advice, calibrate, pipeline
+from compute.graph import advice, pipeline
 from compute.graph.run import writing
 from tests.dithers import dithered, write_dithered
 from tests.graph.running import tree
@@ -44,8 +45,10 @@ def test_check__counts_measured_stars(piazzi, clustered, whole):
     assert fewer["images"] < one["images"]
 
 
-def test_check__groups_are_those_that_are_calibrated():
-    assert advice._GAP == calibrate._GAP
+def test_check__epochs_are_those_that_are_calibrated():
+    rows = pd.DataFrame({"detector": "NIS", "instrument": "NIRISS", "filter": "F090W", "epoch": [2022.3, 2027.3]})
+    assert [name for name, _ in advice._groups(rows, 0.25)] == ["2022.30", "2027.30"]
+    assert [len(group) for _, group in advice._groups(rows, 6.0)] == [2]
 
 
 def test_check__an_empty_catalog(piazzi, tmp_path):

@@ -11,6 +11,7 @@ from catalogs.catalog import create_or_open, field_path, open_catalog
 from catalogs.kinematics import KINEMATICS
 from catalogs.motions import with_magnitudes
 from catalogs.parquet import read_table, write_table
+from compute.stages.kinematics import measure as measuring
 from tests.graph.running import tree
 from tests.kinematic import YOUNG, draw
 from tests.stages.test_kinematics_stage import BLUE, RED
@@ -74,7 +75,8 @@ def test_kinematics__one_population_from_options(piazzi, clustered, lmc):
 def test_recipe__populations_comparison_and_reasons(piazzi, clustered, lmc):
     ended = piazzi("run", lmc / "recipe.toml")
     assert ended.code == 0, ended.err
-    assert "rejected none: population none: clipped median: found 0 values" in ended.err
+    assert "rejected none: population none: found 0 of 1700 usable stars in its regions" in ended.err
+    assert "kinematics: 2 populations, 1 rejected" in ended.out
     entry = open_catalog(lmc / "lmc").manifest.provenance["kinematics"]["center"]
     assert list(entry["numbers"]) == ["old", "young"]
     assert entry["numbers"]["young"]["mixture"]["converged"]
@@ -103,11 +105,32 @@ def test_recipe__options_go_before_it_and_bytes_are_the_same_again(piazzi, clust
     assert (entry["settings"]["distance"], entry["settings"]["samplings"]) == (60.0, 20)
 
 
+def test_mixture__that_has_not_settled_is_told_now_and_again(piazzi, clustered, lmc, monkeypatch):
+    words = ["kinematics", lmc / "lmc", "--field", "center", "--samplings", 0]
+    fit = measuring.fit_mixture
+    with monkeypatch.context() as patched:
+        patched.setattr(measuring, "fit_mixture", lambda *a, **k: fit(*a, **k)._replace(converged=False))
+        first = piazzi(*words)
+    again = piazzi(*words)
+    assert "1 already there" in again.out
+    for ended in (first, again):
+        assert "note all: the mixture has not settled; try fewer components" in ended.err
+
+
+def test_compare__bins_without_stars_are_told_with_their_edges(piazzi, clustered, lmc):
+    text = (lmc / "recipe.toml").read_text().replace("magnitudes = [17.0, 18.5, 20.0]", "magnitudes = [10.0, 12.5]")
+    (lmc / "recipe.toml").write_text(text)
+    ended = piazzi("kinematics", lmc / "lmc", "--field", "center", "--recipe", lmc / "recipe.toml")
+    assert ended.code == 2
+    assert "850 of 850 sources with motions within 100 mas of a star, of magnitudes 17.0" in ended.err
+    assert "expected ten in a bin of magnitude between edges 10, 12.5" in ended.err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--field", "nowhere"], "field nowhere: found no motions"),
-        (["--field", "center", "--magnitude", "F090W", "--faint", 1.0], "found 0 values"),
+        (["--field", "nowhere"], "field nowhere: found no motions, only those of center, expected"),
+        (["--field", "center", "--magnitude", "F090W", "--faint", 1.0], "found 0 of 1700 usable stars in its regions"),
         (["--field", "center", "--faint", 19.0], "--magnitude is not set"),
         (["--field", "center", "--magnitude", "F480M", "--faint", 19.0], "found F480M"),
         (["--field", "center", "--recipe", "recipe.toml", "--components", 2], "--components: found with --recipe"),

@@ -32,7 +32,7 @@ def test_status__text(piazzi, catalog):
     stars = catalog.exposures["n_stars"].sum()
     assert lines[2].split()[:7] == ["1086", "NIRISS", "NIS", "F090W", "3", "2", str(stars)]
     assert lines[3].startswith("rejected spoiled: spoiled_cal.fits: found ")
-    assert len(lines) == 4
+    assert lines[4:] == [f"stale measure: not measured: 1 exposure ({name_of(3)}--NIS)"]
 
 
 def test_status__json(piazzi, catalog):
@@ -49,6 +49,7 @@ def test_status__json(piazzi, catalog):
     assert rejected["reason"] == rows.set_index("exposure")["reason"]["spoiled"]
     assert said == {
         "catalog": catalog.store.root, "format_version": "1.0", "stages": ["ingest", "measure"], "interrupted": {},
+        "stale": [{"stage": "measure", "field": "", "reason": "not measured", "exposures": [f"{name_of(3)}--NIS"]}],
     }  # fmt: skip
 
 

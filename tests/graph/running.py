@@ -43,8 +43,9 @@ def write_fields(folder: Path, n: int, **options) -> list[str]:
 
 
 def tree(folder: Path, pattern: str = "*") -> dict[str, str]:
-    """Digest of every file below a folder."""
-    files = (path for path in Path(folder).rglob(pattern) if path.is_file())
+    """Digest of every file below a folder, but for leases and the times at which source files were changed."""
+    private = ".lease", ".sources"
+    files = (path for path in Path(folder).rglob(pattern) if path.is_file() and not path.name.startswith(private))
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 

@@ -1,11 +1,13 @@
 """Tasks on the cluster: every key has its outcome, whatever becomes of the task."""
 
+import errno
 import time
 
 import pytest
 from distributed import Client
 
-from compute.graph.apply import apply
+from catalogs.errors import FailedError
+from compute.graph.apply import apply, run_all
 
 
 def double(value):
@@ -86,3 +88,19 @@ def test_apply__retries_are_counted(client, tmp_path, retries):
     (outcome,) = apply(client, "s", fail, {"k": ()}, retries=retries)
     assert outcome.failure
     assert len(list(tmp_path.iterdir())) == retries + 1
+
+
+def test_apply__a_full_disk_ends_the_run(client):
+    def write(value):
+        raise OSError(errno.ENOSPC, "No space left on device", f"{value}.parquet")
+
+    with pytest.raises(OSError, match="^measure: the disk is full .*; make room and run the same command again"):
+        list(apply(client, "measure", write, {"a": (1,)}))
+
+
+def test_run_all__what_failed_is_told_once_all_have_ended(client):
+    done = []
+    with pytest.raises(FailedError) as caught:
+        run_all(client, "s", fail_on_three, {f"k{i}": (i,) for i in (1, 3, 5)}, lambda *now: done.append(now))
+    assert str(caught.value) == "k3: s: found ValueError: three is not a number here, expected no error"
+    assert len(done) == 3

@@ -106,6 +106,14 @@ def test_again__nothing_is_done_until_something_changes(both, copied, client):
     assert move(copied, client, sigmas=2.5).done == 4
 
 
+def test_not_settled__is_told_now_and_again(copied, client):
+    (note,) = move(copied, client, rounds=1).notes
+    assert note["note"].startswith("the aligning stars still change after 1 rounds")
+    again = move(copied, client, rounds=1)
+    assert (again.skipped, again.notes) == (4, [note])
+    assert move(copied, client).notes == []
+
+
 def test_lost__a_part_that_is_gone_is_made_again(both, copied, client):
     part = sorted((copied / "motions").rglob("*.parquet"))[0]
     part.unlink()

@@ -25,7 +25,7 @@ def digests(store) -> dict[str, str]:
 
 
 def on_disk(folder):
-    return {path: digest for path, digest in tree(folder).items() if path != ".lock"}
+    return tree(folder)
 
 
 def test_memory__same_files_as_on_a_disk(client, frames, whole, url):

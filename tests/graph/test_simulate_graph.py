@@ -135,7 +135,8 @@ def test_packaged__campaigns_are_valid_and_planned(name):
     assert isinstance(checked, Campaign)
     exposures = plan(checked)
     assert len({each.root for each in exposures}) == len(exposures)
-    assert len(exposures) == {"tiny": 1, "lmc": 216, "m31": 15, "comet": 6, "programs": 34}.get(name, len(exposures))
+    counts = {"tiny": 1, "lmc": 216, "m31": 15, "comet": 6, "programs": 34, "scale": 400}
+    assert len(exposures) == counts.get(name, len(exposures))
 
 
 def test_campaign_file__faults_are_one_line_each(tmp_path):
