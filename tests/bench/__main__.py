@@ -14,7 +14,8 @@ from pkgutil import iter_modules
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(name, "1")  # settled before NumPy is imported, here and in workers
 
-MODULES = sorted({each.name for each in iter_modules([os.path.dirname(__file__)])} - {"__main__", "pairs"})
+APART = {"__main__", "pairs", "scale", "workers"}
+MODULES = sorted({each.name for each in iter_modules([os.path.dirname(__file__)])} - APART)
 HEADER = ("name", "ours", "peer", "ratio", "ratio_low", "threads", "work")
 
 
