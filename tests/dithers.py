@@ -69,7 +69,8 @@ def taken(scene: Dithered, k: int, seed: int = 0, light: NDArray | None = None, 
 def rows_of(scene: Dithered, order=None) -> pd.DataFrame:
     """Rows of EXPOSURES."""
     order = range(len(scene.offset)) if order is None else order
-    return pd.DataFrame([asdict(header(scene.size, scene.size, **_names(scene, k))) for k in order])
+    headers = [header(scene.size, scene.size, **_names(scene, k)) for k in order]
+    return pd.DataFrame([asdict(one) | {"epoch": one.epoch} for one in headers])
 
 
 def _names(scene: Dithered, k: int) -> dict:

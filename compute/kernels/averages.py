@@ -28,8 +28,22 @@ class Means(NamedTuple):
     n_used: NDArray[np.int64]
 
 
+class Common(NamedTuple):
+    """By row (n,): an error that is part of the row's, and the number from 0 of the group that it is the same in."""
+
+    group: NDArray[np.int64]
+    error: NDArray[np.float64]
+
+
 def mean_positions(
-    start: NDArray, x: NDArray, y: NDArray, var_x: NDArray, var_y: NDArray, cov_xy: NDArray, clip: float
+    start: NDArray,
+    x: NDArray,
+    y: NDArray,
+    var_x: NDArray,
+    var_y: NDArray,
+    cov_xy: NDArray,
+    clip: float,
+    common: Common | None = None,
 ) -> tuple[Means, NDArray[np.bool_]]:
     """Weighted mean positions, detections far from the others left out.
 
@@ -44,6 +58,8 @@ def mean_positions(
         (n,) rows in order of star; a row with NaN or without positive variance is never used.
     clip
         Limit in standard errors.
+    common
+        Which part of the variances is one and the same error in several rows of a star; none unless given.
 
     Returns
     -------
@@ -54,12 +70,16 @@ def mean_positions(
     out = np.full((7, n), np.nan)
     n_used, used = np.zeros(n, np.int64), np.zeros(x.size, np.bool_)
     _positions(start.astype(np.int64), x, y, var_x, var_y, cov_xy, clip, out, n_used, used)
+    if common is not None:
+        _share(start.astype(np.int64), var_x, var_y, common.group.astype(np.int64), common.error, used, out)
     return Means(out[0], out[1], out[2], out[3], out[4], out[5], out[6], n_used), used
 
 
-def mean_values(start: NDArray, value: NDArray, variance: NDArray, clip: float) -> tuple[NDArray, NDArray, NDArray]:
+def mean_values(
+    start: NDArray, value: NDArray, variance: NDArray, clip: float, common: Common | None = None
+) -> tuple[NDArray, NDArray, NDArray]:
     """Weighted, clipped means of one quantity, its variance and scatter, each (n_stars,); as :func:`mean_positions`."""
-    means, _ = mean_positions(start, value, value, variance, variance, np.zeros_like(value), clip)
+    means, _ = mean_positions(start, value, value, variance, variance, np.zeros_like(value), clip, common)
     return means.x, means.var_x, means.rms_x
 
 
@@ -163,6 +183,28 @@ def _mean(first, last, x, y, var_x, var_y, cov_xy, used, out):
                 sx += (x[k] - xm) ** 2
                 sy += (y[k] - ym) ** 2
         out[5], out[6] = np.sqrt(sx / (n - 1)), np.sqrt(sy / (n - 1))
+
+
+@jit
+def _share(start, var_x, var_y, group, error, used, out):
+    """Add to variances of means, of errors that rows of a group have in common, what is more than in rows apart."""
+    longest = 0
+    for k in range(group.size):
+        longest = max(longest, group[k] + 1)
+    in_x, in_y = np.zeros(longest), np.zeros(longest)
+    for s in range(out.shape[1]):
+        more_x = more_y = 0.0
+        for k in range(start[s], start[s + 1]):
+            if used[k]:
+                a, b, g = out[2, s] / var_x[k] * error[k], out[3, s] / var_y[k] * error[k], group[k]
+                more_x += 2 * a * in_x[g]
+                more_y += 2 * b * in_y[g]
+                in_x[g] += a
+                in_y[g] += b
+        for k in range(start[s], start[s + 1]):
+            in_x[group[k]] = in_y[group[k]] = 0.0
+        out[2, s] += more_x
+        out[3, s] += more_y
 
 
 @jit

@@ -3,7 +3,7 @@
 import numpy as np
 
 from compute.kernels.align import align_near
-from compute.kernels.averages import mean_positions, medians
+from compute.kernels.averages import Common, mean_positions, medians
 from compute.kernels.crossmatch import match
 from compute.kernels.identify import identify
 from compute.kernels.planefit import fit
@@ -20,6 +20,6 @@ def warm() -> None:
     match(x, y, x, y, 0.1)
     star = identify(x, y, np.zeros(x.size, np.int64), rows, 0.1)
     start = np.append(np.sort(star), x.size)
-    _, used = mean_positions(start, x, y, one, one, 0 * one, 4.0)
+    _, used = mean_positions(start, x, y, one, one, 0 * one, 4.0, Common(rows, one))
     medians(start, one, used)
     align_near(x, y, one, x, y, one, Transform.linear(np.eye(2), np.zeros(2), "similar"), radius=1.0)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from compute.kernels.bootstrap import bootstrap_means
 from compute.kernels.crossmatch import match
 from compute.kernels.motions import fit_motions
 from compute.kernels.planefit import fit
@@ -18,3 +19,4 @@ def warm() -> None:
     for factors in (None, (y, x)):
         fit_motions(start, x, x, y, one, one, 0 * one, 0.0, factors)
     local_means(x, y, x, np.arange(x.size), Stars(x, y, x, x, y, one, one), radius=2.0, magnitudes=3.0, most=2, least=1)
+    bootstrap_means(np.stack([x, y], 1), np.ones((x.size, 2)), resamples=2)

@@ -41,6 +41,9 @@ class CalibrateSettings(StampSettings):
     reserve: float = Field(0.1, ge=0, le=0.5, description="share of the sky whose stars are kept out, to judge")
     most: int = Field(4000, ge=100, description="most star images of a fiducial's region, over all exposures")
     flux_term: bool = Field(False, description="solve for how the ePSF widens with a star's charge (brighter-fatter)")
+    epoch_gap: float = Field(
+        0.25, ge=0.01, description="exposures farther apart are of two calibrations; longer where nothing changed [yr]"
+    )
     control: bool = Field(False, description="also try two passes without averages, which must keep the phase bias")
 
 
@@ -88,5 +91,7 @@ class GeometrySettings(Settings):
         "similar", description="from corrected positions to the frame; similar leaves skew to the distortion"
     )
     pointing_error: float = Field(5.0, gt=0, le=60, description="farthest a header may point from the truth [arcsec]")
-    epoch_gap: float = Field(0.25, ge=0.01, description="exposures farther apart are of two calibrations [yr]")
+    epoch_gap: float = Field(
+        0.25, ge=0.01, description="exposures farther apart are of two calibrations; longer where nothing changed [yr]"
+    )
     reserve: float = Field(0.1, ge=0, le=0.5, description="share of the sky whose stars are kept out, to judge")

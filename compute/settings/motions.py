@@ -1,12 +1,24 @@
 """Motions of stars, what populations they are of, and means over fields."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from compute.settings.base import Settings
 from compute.settings.frames import ReferenceSettings
 from compute.settings.measuring import CutSettings
+
+
+def _two_filters(colour: str) -> str:
+    """A colour without spaces around its filters; empty for none."""
+    filters = [name.strip() for name in colour.split("-")]
+    if colour.strip() and (len(filters) != 2 or "" in filters):
+        raise ValueError(f"colour is {colour!r}, expected two filters as in F090W-F150W")
+    return "-".join(filters)
+
+
+_Filter = Annotated[str, AfterValidator(str.strip)]
+_Colour = Annotated[str, AfterValidator(_two_filters)]
 
 
 class MotionSettings(Settings):
@@ -23,10 +35,12 @@ class MotionSettings(Settings):
     )
     radius: float = Field(100.0, gt=0, le=5000, description="farthest a source may lie from its star [mas]")
     link: Literal["similar", "affine", "poly2", "poly3"] = Field("affine", description="from one epoch to the first")
-    magnitude: str = Field("", description="filter of bright and faint; the one with most stars unless set")
+    magnitude: _Filter = Field("", description="filter of bright and faint; the one with most stars unless set")
     bright: float | None = Field(None, description="aligning stars are fainter than this [mag]")
     faint: float | None = Field(None, description="aligning stars are brighter than this [mag]")
-    colour: str = Field("", description="colour of the limits, two filters as in F090W-F150W; reference for its own")
+    colour: _Colour = Field(
+        "", description="colour of the limits, two filters as in F090W-F150W; reference for its own"
+    )
     blue: float | None = Field(None, description="aligning stars are redder than this [mag]")
     red: float | None = Field(None, description="aligning stars are bluer than this [mag]")
     sigmas: float = Field(3.0, ge=2, description="aligning stars move with each other, within so many deviations")
@@ -40,25 +54,32 @@ class MotionSettings(Settings):
     local_least: int = Field(5, ge=1, description="fewest of them; with fewer nothing is taken off")
     absolute: bool = Field(False, description="put motions on the zero point of a catalog's motions")
     zero_point: str = Field("", description="catalog of these motions, as of Gaia; the reference unless set")
+    bootstrap: int = Field(
+        10_000,
+        ge=0,
+        le=1_000_000,
+        description="resamples of stars that tell errors of zero points; 0: their own errors do",
+    )
+    seed: int = Field(1, ge=0, description="of the resamples")
 
     @model_validator(mode="after")
     def _agreed(self) -> Self:
+        if self.bootstrap == 1:
+            raise ValueError("bootstrap is 1, expected 0 or two resamples at least")
         if self.zero_point and not self.absolute:
             raise ValueError("zero_point is set without absolute, expected both or neither")
-        if (self.blue is not None or self.red is not None) and self.colour.count("-") != 1:
-            raise ValueError(
-                f"colour is {self.colour!r}, expected two filters as in F090W-F150W where blue or red is set"
-            )
+        if (self.blue is not None or self.red is not None) and not self.colour:
+            raise ValueError("colour is '', expected two filters as in F090W-F150W where blue or red is set")
         return self
 
 
 class PopulationSettings(Settings):
     """Stars that are looked at together: by magnitude and colour, place, motion; what is not set leaves out none."""
 
-    magnitude: str = Field("", description="filter of magnitudes, of bright, faint, the CMD and radii")
+    magnitude: _Filter = Field("", description="filter of magnitudes, of bright, faint, the CMD and radii")
     bright: float | None = Field(None, description="stars are fainter than this [mag]")
     faint: float | None = Field(None, description="stars are brighter than this [mag]")
-    colour: str = Field("", description="two filters as in F090W-F150W")
+    colour: _Colour = Field("", description="two filters as in F090W-F150W, of the CMD")
     cmd: tuple[tuple[float, float], ...] = Field((), description="polygon of colour and magnitude [mag]")
     circle: tuple[float, float, float] | None = Field(None, description="ra, dec [deg] and radius [arcsec] on the sky")
     sky: tuple[tuple[float, float], ...] = Field((), description="polygon of ra and dec [deg]")
@@ -78,8 +99,11 @@ class PopulationSettings(Settings):
         for name in ("cmd", "sky"):
             if 0 < len(getattr(self, name)) < 3:
                 raise ValueError(f"{name} has {len(getattr(self, name))} vertices, expected three at least")
-        if self.cmd and self.colour.count("-") != 1:
-            raise ValueError(f"colour is {self.colour!r}, expected two filters as in F090W-F150W where cmd is set")
+        if bool(self.cmd) != bool(self.colour):
+            found = "colour is '' and cmd is set" if self.cmd else f"colour is {self.colour!r} without cmd"
+            raise ValueError(f"{found}, expected two filters as in F090W-F150W and a polygon, or neither")
+        if self.bright is not None and self.faint is not None and self.bright >= self.faint:
+            raise ValueError(f"bright is {self.bright}, expected less than faint, {self.faint}")
         limits = self.bright is not None or self.faint is not None or self.cmd or len(self.radii) > 1
         if limits and not self.magnitude:
             raise ValueError("magnitude is not set, expected the filter of bright, faint, cmd and radii")
@@ -87,6 +111,15 @@ class PopulationSettings(Settings):
             raise ValueError("only one of motion and radii is set, expected both or neither")
         if any(radius <= 0 for _, radius in self.radii) or list(self.radii) != sorted(self.radii):
             raise ValueError(f"radii are {self.radii}, expected rising magnitudes and radii above zero")
+        return self
+
+    @model_validator(mode="after")
+    def _on_the_sky(self) -> Self:
+        places = (*self.sky, *([self.circle[:2]] if self.circle is not None else []))
+        if off := [place for place in places if not (0 <= place[0] < 360 and -90 <= place[1] <= 90)]:
+            raise ValueError(f"{'circle or ' * (self.circle is not None)}sky has {off[0]}, expected ra, dec [deg]")
+        if self.circle is not None and self.circle[2] <= 0:
+            raise ValueError(f"circle has radius {self.circle[2]}, expected more than 0 arcsec")
         return self
 
 

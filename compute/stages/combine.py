@@ -42,13 +42,20 @@ class Combined:
     settings: CombineSettings
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON has it; chances are None where nothing could disagree."""
+        """As JSON has it; chances are None where nothing could disagree.
+
+        `fields`, `instruments` of each, and `all` have means of the same keys; under `n` they have exposures.
+        """
         motions = _MOTIONS + _ERRORS
         instruments: dict[str, dict] = {name: {} for name in self.fields["field"]}
+        n: dict[str, dict] = {name: {} for name in self.fields["field"]}
         for row in self.instruments.to_dict("records"):
-            instruments[row["field"]][row["instrument"]] = {name: row[name] for name in ["n", *motions]}
+            instruments[row["field"]][row["instrument"]] = {name: row[name] for name in motions}
+            n[row["field"]][row["instrument"]] = row["n"]
+        fields = dict(zip(self.fields["field"], self.fields["n"].tolist(), strict=True))
         told = {
             **self._means(motions),
+            "n": {"fields": fields, "instruments": n, "all": int(self.overall["n"].sum())},
             "chi2": [one.chi2 for one in self.agreement],
             "dof": [one.dof for one in self.agreement],
             "p": [None if math.isnan(one.p) else one.p for one in self.agreement],

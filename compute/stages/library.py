@@ -1,9 +1,10 @@
 """Library ePSFs by path: opened once per worker, matched to exposures by instrument, detector and filter."""
 
 import hashlib
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import fsspec
 import numpy as np
@@ -59,32 +60,55 @@ def own_libraries(store: Store) -> tuple[Library, ...]:
     return tuple(find_library(store.locate_url(path))._replace(required=False) for path in cubes)
 
 
-def choose_library(libraries: tuple[Library, ...], header: HeaderRecord) -> EpsfCube | None:
+class _Made(NamedTuple):
+    """What a library was made for: instrument, detector, filter, and its times [MJD]."""
+
+    key: tuple[str, str, str]
+    since: float
+    until: float
+
+
+@lru_cache(maxsize=1024)
+def _made_for(library: Library, detector: str) -> _Made | UnusableError:
+    """What a library is for, or why it cannot be used for a detector."""
+    try:
+        cube = open_library(library, detector)
+    except UnusableError as error:
+        return error
+    return _Made(cube.key, cube.valid_from or -np.inf, cube.valid_to or np.inf)
+
+
+def pick_library(libraries: Sequence[Library], exposure: Any) -> Library | None:
     """The first library made for an exposure's instrument, detector, filter and time; names a library lacks match all.
 
-    None where none is, and none is required.
+    `exposure` is its header, or a row of EXPOSURES as a tuple with names. None where no library is for it, and none is
+    required.
 
     Raises
     ------
     UnusableError
         If none of those required is for this exposure.
     """
-    wanted = (header.instrument, header.detector, header.filter)
+    wanted = (exposure.instrument, exposure.detector, exposure.filter)
     met = []
     for library in libraries:
-        try:
-            cube = open_library(library, header.detector)
-        except UnusableError as error:
+        made = _made_for(library, exposure.detector)
+        if isinstance(made, UnusableError):
             if len(libraries) == 1 and library.required:
-                raise
-            met.append(str(error))
+                raise made
+            met.append(str(made))
             continue
-        since, until = cube.valid_from or -np.inf, cube.valid_to or np.inf
-        made_for = all(have in ("", want) for have, want in zip(cube.key, wanted, strict=True))
-        if made_for and (library.required or since <= header.mjd_mid <= until):
-            return cube
-        met.append("/".join(cube.key))
+        suits = all(have in ("", want) for have, want in zip(made.key, wanted, strict=True))
+        if suits and (library.required or made.since <= exposure.mjd_mid <= made.until):
+            return library
+        met.append("/".join(made.key))
     if not any(library.required for library in libraries):
         return None
-    place = f"measure: {header.exposure} {header.detector} ePSF"
+    place = f"measure: {exposure.exposure} {exposure.detector} ePSF"
     raise UnusableError(place, " and ".join(met), f"one for {'/'.join(wanted)}")
+
+
+def choose_library(libraries: Sequence[Library], header: HeaderRecord) -> EpsfCube | None:
+    """The cube of the library that :func:`pick_library` finds."""
+    library = pick_library(libraries, header)
+    return library and open_library(library, header.detector)

@@ -1,7 +1,8 @@
-"""``make accuracy``: how well stars are measured, against truth and against the Cramer-Rao bound.
+"""``make accuracy``: how well stars are measured and move, against truth and against the Cramer-Rao bound.
 
 Frames are drawn by the simulator, written, read and measured as any frame is, with an ePSF library that samples the
-true one. A table on screen, and ``accuracy.json``. docs/accuracy.md tells what the rows mean.
+true one; motions are those of measurements without pixels. A table on screen, and ``accuracy.json``. docs/accuracy.md
+tells what the rows mean.
 """
 
 import argparse

@@ -13,6 +13,7 @@ from tests.accuracy import scenes
 from tests.accuracy.bound import bound
 from tests.accuracy.figures import AXES, Figure, bins, brightness, farthest, largest, phase, rms, scatter, share
 from tests.accuracy.matching import compared, spurious
+from tests.accuracy.populations import populations
 from tests.accuracy.scenes import IDEAL, STEADY, Scene, library
 
 OVERSAMPLING = 4  # samples per pixel of the library that is given to the fit
@@ -110,7 +111,14 @@ def double(seeds: range) -> Result:
     return Result([*figures, scatter("pairs", "pull of x, y, resolved, S/N above 20", max(pulls))], [])
 
 
-CASES: dict[str, Callable[[range], Result]] = {"clean": clean, "full": full, "empty": empty, "pairs": double}
+def moving(seeds: range) -> Result:
+    """A field of the LMC without pixels, whose stars move, from frames to populations."""
+    return Result(populations(seeds), [])
+
+
+CASES: dict[str, Callable[[range], Result]] = {
+    "clean": clean, "full": full, "empty": empty, "pairs": double, "motions": moving,
+}  # fmt: skip
 
 
 def _measured(

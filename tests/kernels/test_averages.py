@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from compute.kernels.averages import mean_positions, mean_values, medians
+from compute.kernels.averages import Common, mean_positions, mean_values, medians
 
 
 def stack(n_stars=4000, n=9, seed=1):
@@ -82,3 +82,18 @@ def test_values_and_medians__one_quantity():
     assert np.isclose(rms[0], np.sqrt(7.0))
     np.testing.assert_array_equal(medians(start, value, np.array([True, True, True, True, True])), [2.0, 4.0])
     assert np.isnan(medians(start, value, np.zeros(5, bool))).all()
+
+
+def test_common_errors__do_not_average_out():
+    rng, start, x, y, vx, vy = stack()
+    group, error = np.tile([3, 3, 3, 0, 0, 0, 7, 7, 7], 4000), np.tile([0.02, 0.02, 0.04], 3 * 4000)
+    x, y = (a + np.repeat(rng.normal(size=12_000), 3) * error for a in (x, y))
+    told = start, x, y, vx + error**2, vy + error**2, np.zeros_like(x), 5.0
+    means, _ = mean_positions(*told, Common(group, error))
+    for mean, var in ((means.x, means.var_x), (means.y, means.var_y)):
+        assert abs(np.std(mean / np.sqrt(var)) - 1) < 0.04  # 4 000 stars tell it to 0.011
+    alone, _ = mean_positions(*told)
+    assert np.std(alone.x / np.sqrt(alone.var_x)) > 1.1
+    np.testing.assert_array_equal(alone.x, means.x)
+    apart, _ = mean_positions(*told, Common(np.tile(np.arange(9), 4000), error))
+    np.testing.assert_array_equal(apart.var_x, alone.var_x)

@@ -279,7 +279,7 @@ def test_solver__the_others_come_near_the_truth_too(few, solver):
     built = solve(scene, cuts, QUICK.model_copy(update={"solver": solver, "passes": 4}))
     true = EPSF.table(4)
     error = np.abs(built.cube.values[0, 0] - true).max() / true.max()
-    assert error < 0.02  # 350 images
+    assert error < 0.025  # 350 images; how they are weighted changes it by 0.002
     start = numbers(built.judged[built.judged["pass"] == 0])
     assert built.passes["phase_x"].iloc[-1] < 0.15 * start["phase_x"]
 

@@ -65,6 +65,12 @@ def test_combine__instruments_are_means_of_their_exposures():
     assert list(found.instruments["n"]) == [2, 4] * 3
     assert list(found.fields["n"]) == [6] * 3
     assert list(found.overall["n"]) == [18]
+    told = found.as_dict()
+    assert told["n"]["fields"] == dict.fromkeys(told["fields"], 6)
+    assert told["n"]["all"] == 18
+    for field, cameras in told["instruments"].items():
+        assert list(told["n"]["instruments"][field].values()) == [2, 4]
+        assert {tuple(row) for row in cameras.values()} == {tuple(MOTIONS)}
     for row in found.instruments.itertuples():
         mine = table_2().query("field == @row.field and instrument == @row.instrument")
         assert row.mu_n == pytest.approx(np.average(mine["mu_n"], weights=mine["sigma_n"] ** -2), rel=1e-12)
@@ -173,9 +179,11 @@ HEAD, ROW = "field,instrument,mu_w,mu_n,sigma_w,sigma_n\n", "A,ACS,-0.1,0.1,0.05
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "t.csv columns: found no field among , expected field, instrument, mu_w, mu_n, sigma_w, sigma_n"),
+        ("", "t.csv: found no line, expected columns with commas between them, and their names in the first line"),
+        ("# nothing\n\n", "t.csv: found no line, expected columns with commas between them"),
         (HEAD, "t.csv: found no rows, expected a row for each exposure"),
-        ("field;instrument\nA;ACS\n", "t.csv columns: found no field among field;instrument, expected field"),
+        ("field;instrument\nA;ACS\n", "t.csv: found one column, 'field;instrument', expected columns with commas"),
+        (HEAD + ROW + ROW.replace("A,", "all,"), "t.csv row 2 column field: found 'all', which is the mean"),
         (HEAD.replace("mu_n", "pm_n") + ROW, "t.csv columns: found no mu_n among field, instrument, mu_w, pm_n, sigma"),
         (HEAD.replace("mu_n", "MU_W") + ROW, "t.csv columns: found mu_w, MU_W for mu_w, expected one"),
         (HEAD.replace("mu_n", "mu_w") + ROW, "t.csv columns: found mu_w 2 times, expected each once"),
@@ -209,6 +217,7 @@ def as_arrow(**columns):
         (as_arrow(mu_w=[None, *range(17)]), "row 1 column mu_w: found "),
         (as_arrow(sigma_w=[1.0, 2.0, np.inf] + [1.0] * 15), "row 3 column sigma_w: found inf, expected"),
         (as_arrow(field=["A", None] * 9), "row 2 column field: found nothing, expected a name"),
+        (as_arrow(mu_n=[True, False] * 9), "row 1 column mu_n: found True, expected a number"),
         (table_2().drop(columns="sigma_n"), "columns: found no sigma_n among field, instrument, exposure, mu_w"),
         (table_2()[:0], "no rows, expected a row for each exposure"),
     ],
@@ -235,6 +244,14 @@ def test_read__refuses_files_that_are_something_else(tmp_path, content):
     (tmp_path / "t.csv").write_bytes(content)
     with pytest.raises(UnusableError, match=r"^t.csv: found [^\n]*, expected [^\n]*$"):
         read_exposure_motions(tmp_path / "t.csv")
+
+
+def test_read__refuses_a_folder_without_tables(tmp_path):
+    table_2().to_csv(tmp_path / "t.csv")
+    with pytest.raises(
+        UnusableError, match="found a folder without Parquet files, expected a CSV, ECSV or Parquet file$"
+    ):
+        read_exposure_motions(tmp_path)
 
 
 def test_read__refuses_what_is_not_there(tmp_path):

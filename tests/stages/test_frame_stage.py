@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from catalogs.errors import UnusableError
+from catalogs.flags import Flag
 from compute.kernels.reserve import reserved
 from compute.settings import FrameSettings
 from compute.stages import plane as planes
@@ -13,7 +14,7 @@ from compute.stages.frame import stars as gathering
 from compute.stages.frame.groups import FrameKey, choose, frames, lay_plane
 from compute.stages.frame.place import margin, place, tiles
 from compute.stages.frame.stars import tile_stars
-from compute.stages.frame.ties import read_transform, transforms
+from compute.stages.frame.ties import read_transform, shared, transforms
 from tests.stages.fields import PLANE, SCALE, dithered, exposure_row, observe, reference, sky
 
 KEY = FrameKey("NIRISS", "F150W", 2022.33)
@@ -32,7 +33,8 @@ def build(rows, measured, solved, options=PLAIN, size=None, monkeypatch=None):
     ])  # fmt: skip
     masters, matches = [], []
     for tile, part in tiles(placed, margin(options, 1)):
-        found = tile_stars(part, tile, np.zeros(1, int), np.array([options.min_found]), rows, PLANE, options)
+        names = shared(rows, solved)
+        found = tile_stars(part, tile, np.zeros(1, int), np.array([options.min_found]), names, PLANE, options)
         masters += found.masters.values()
         matches.append(found.matches)
     return pd.concat(masters, ignore_index=True), pd.concat(matches, ignore_index=True)
@@ -97,6 +99,19 @@ def test_master__counts_scatter_and_sky(field):
     x, y = PLANE.pixel(master["ra"], master["dec"])
     np.testing.assert_allclose(np.array([x, y]), master[["x", "y"]].to_numpy().T, atol=1e-8)
     np.testing.assert_allclose(master["ra_error"], 50.0 * master["x_error"], rtol=2e-3)  # the tangent plane's stretch
+
+
+def test_bright_stars_all_saturated__the_reference_is_found_by_them():
+    stars = sky(9000, seed=4)
+    rows, measured = dithered(stars, 3, seed=2)
+    known = reference(stars)
+    for one in measured:
+        one.loc[one["truth"] < 4000, "flags"] |= np.uint32(Flag.SATURATED | Flag.BAD_CORE)
+    solved = transforms(rows, measured, known, KEY, PLANE, PLAIN)
+    assert (solved["status"] == "ok").all()
+    faint = [one[one["truth"] >= 4000] for one in measured]
+    without = transforms(rows, faint, known, KEY, PLANE, PLAIN)
+    assert without["status"].str.startswith("reference catalog: alignment").all()
 
 
 def test_zero_points__exposures_agree_with_the_middle_one():
@@ -219,15 +234,19 @@ def test_epochs__a_star_that_moved_keeps_its_number():
     stars = sky(700)
     later = stars.assign(x=stars["x"] + 0.8, y=stars["y"] - 0.5)  # 0.94 pix of the frame in five years
     first, second = dithered(stars, n=4), dithered(later, n=4, seed=9, epoch=2027.4, mjd_mid=61550.0)
-    placed = []
+    placed, solved = [], []
     for frame, (rows, measured) in enumerate((first, second)):
         known = reference(stars if frame == 0 else later, error=0.5)
-        ties = transforms(rows, measured, known, KEY, PLANE, PLAIN).to_dict("records")
+        solved.append(transforms(rows, measured, known, KEY._replace(epoch=rows["epoch"][0]), PLANE, PLAIN))
+        ties = solved[-1].to_dict("records")
         placed += [
             place(m, frame, 4 * frame + k, read_transform(t), (t["floor"], t["floor_mag"]), t["zero_point"])
             for k, (m, t) in enumerate(zip(measured, ties, strict=False))
         ]
-    names, both = pd.concat([first[0], second[0]], ignore_index=True), pd.concat(placed)
+    rows = pd.concat([first[0], second[0]], ignore_index=True)
+    rows["exposure"] += np.repeat(["", "_later"], 4)
+    solved[1]["exposure"] += "_later"
+    names, both = shared(rows, pd.concat(solved)), pd.concat(placed)
     found: dict[int, list] = {0: [], 1: []}
     for tile, part in tiles(both, margin(PLAIN, 2)):
         masters = tile_stars(part, tile, np.array([0, 1]), np.array([3, 3]), names, PLANE, PLAIN).masters

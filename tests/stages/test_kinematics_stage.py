@@ -133,6 +133,12 @@ def test_choose__cmd_magnitude_and_place(lmc):
         choose(motions, PopulationSettings(magnitude="F480M", faint=20.0))
 
 
+def test_choose__spaces_around_filters_do_not_matter(lmc):
+    spaced = PopulationSettings(magnitude=" F090W", colour="F090W - F150W ", cmd=BLUE)
+    assert spaced == PopulationSettings(**CMD, cmd=BLUE)
+    np.testing.assert_array_equal(choose(lmc.motions, spaced), lmc.group > 0)
+
+
 def test_usable__flags_errors_and_gaps_are_left_out(lmc):
     motions = lmc.motions.head(6).copy()
     motions.loc[0, "pmra"] = np.nan
@@ -155,6 +161,11 @@ def test_too_few_stars__one_line_with_the_population_and_the_number(lmc):
         measured(few, "young")
     with pytest.raises(PiazziError, match="population young filter: .* magnitudes in: none"):
         measured(few.head(0), "young")
+    with pytest.raises(PiazziError, match="population old: found 0 of 12 usable stars in its regions"):
+        measured(few, "old")
+    still = SETTINGS.populations["cluster"].model_copy(update={"motion": (0.0, 0.0)})
+    with pytest.raises(PiazziError, match="found 0 of the 12 stars in its regions within the radii of its motion"):
+        measure(few, "still", still, SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -196,10 +207,16 @@ def test_gaia__compared_by_magnitude(lmc, gaia):
     ("given", "said"),
     [
         ({"cmd": [(0, 1), (1, 1)], **CMD}, "cmd has 2 vertices"),
-        ({"cmd": [(0, 1), (1, 1), (1, 2)], "magnitude": "F090W"}, "colour is ''"),
+        ({"cmd": [(0, 1), (1, 1), (1, 2)], "magnitude": "F090W"}, "colour is '' and cmd is set"),
+        (CMD, "colour is 'F090W-F150W' without cmd"),
+        (CMD | {"colour": "F090W-"}, "colour is 'F090W-', expected two filters"),
+        ({"magnitude": "F090W", "bright": 19.0, "faint": 19.0}, "bright is 19.0, expected less than faint, 19.0"),
+        ({"circle": (80.0, -69.0, 0.0)}, "radius 0.0, expected more than 0"),
+        ({"circle": (360.0, -69.0, 10.0)}, r"circle or sky has \(360.0, -69.0\), expected ra, dec"),
+        ({"sky": [(0, 0), (1, 0), (1, 91)]}, r"sky has \(1.0, 91.0\)"),
         ({"faint": 19.0}, "magnitude is not set"),
         ({"motion": (1.0, 2.0)}, "only one of motion and radii"),
-        ({"motion": (1.0, 2.0), "radii": [(18.0, 0.1), (17.0, 0.1)], **CMD}, "rising magnitudes"),
+        ({"motion": (1.0, 2.0), "radii": [(18.0, 0.1), (17.0, 0.1)], "magnitude": "F090W"}, "rising magnitudes"),
     ],
 )
 def test_settings__that_contradict_themselves(given, said):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from catalogs.errors import UnusableError
+from catalogs.errors import PiazziError, UnusableError
 from catalogs.flags import Flag
 from compute.kernels.celestial import project
 from compute.kernels.surroundings import Stars
@@ -166,6 +166,55 @@ def test_absolute__zero_point_of_a_catalog_with_the_error_its_motions_share(two,
     assert table["absolute"].all()
 
 
+def test_zero_point__errors_from_resamples_are_those_of_the_scatter(two, stars):
+    gaia = catalog(stars[stars["mag"] < 20], "gaia", 2016.0, best=0.3, motion_error=0.15)
+    rows = {n: make(two, zero=gaia, bootstrap=n)[0].zero_points for n in (0, 4000, 10_000)}
+    errors = ["pmra_error", "pmdec_error"]
+    # Errors of the stars are right here. Some 800 and 3800 stars tell their scatter to 2.5 and 1.1 percent.
+    np.testing.assert_allclose(rows[10_000][errors], rows[0][errors], rtol=0.09)
+    np.testing.assert_allclose(rows[10_000][errors], rows[4000][errors], rtol=0.05)  # 4000 resamples: 1.1 percent
+    assert (rows[10_000][errors].to_numpy() != rows[0][errors].to_numpy()).all()
+    pd.testing.assert_frame_equal(rows[10_000].drop(columns=[*errors, "pmra_pmdec_corr"]),
+                                  rows[0].drop(columns=[*errors, "pmra_pmdec_corr"]))  # fmt: skip
+    pd.testing.assert_frame_equal(make(two, zero=gaia)[0].zero_points, rows[10_000], check_exact=True)
+
+
+def test_zero_point__many_stars_are_drawn_in_groups(two, monkeypatch):
+    single = make(two)[0].zero_points
+    monkeypatch.setattr("compute.stages.motion.zero._MOST", 1000)
+    grouped = make(two)[0].zero_points
+    errors = ["pmra_error", "pmdec_error"]
+    np.testing.assert_allclose(grouped[errors], single[errors], rtol=0.1)  # 950 groups: 2.3 percent
+    assert (grouped[errors].to_numpy() != single[errors].to_numpy()).all()
+
+
+def test_settled__rounds_are_told(two):
+    numbers = make(two)[0].numbers
+    assert numbers["settled"]
+    assert 1 < numbers["rounds"] < 20
+    few = make(two, rounds=1)[0].numbers
+    assert (few["rounds"], few["settled"]) == (1, False)
+
+
+def test_magnitude__is_one_filter_for_limits_and_neighbours(two, stars):
+    other = FrameKey("NIRISS", "F150W", LAST.epoch)  # of most stars, but not of most of those that have a motion
+    masters = {FIRST: two[FIRST][:2000], LAST: two[LAST][:2000], other: master(stars, LAST, seed=5)[1000:]}
+    field, table = make(masters, faint=30.0)
+    assert field.common.magnitude != "F150W"
+    assert table["aligning"].sum() > 1800
+
+
+def test_catalogs__of_equal_names_are_two(two, stars):
+    zero = {"best": 0.3, "motion_error": 0.15, "seed": 11}
+    known = catalog(stars, "known", 2006.39)
+    alike, apart = (
+        make({LAST: two[LAST]}, known, zero=catalog(stars, name, 2016.0, **zero)) for name in ("known", "gaia")
+    )
+    pd.testing.assert_frame_equal(alike[1], apart[1])
+    assert [field.zero_points["against"].tolist()[1] for field, _ in (alike, apart)] == ["known", "gaia"]
+    assert alike[0].zero_points["pmra"].iloc[1] == apart[0].zero_points["pmra"].iloc[1]
+
+
 def test_absolute__places_go_with_the_motions(two, stars):
     gaia = catalog(stars, "gaia", 2016.0, best=0.3, motion_error=0.15)
     plain, absolute = (make(two, zero=zero, ref_epoch=2022.33) for zero in (None, gaia))
@@ -221,8 +270,16 @@ def test_unusable__one_line_with_the_numbers(two, settings, said):
 
 
 def test_absolute__a_catalog_without_motions_is_refused(two, stars):
-    with pytest.raises(UnusableError, match="hst columns pmra, pmdec"):
+    said = r"^motion: hst columns pmra, pmdec: found no motion with errors of the \d+ sources that are stars, expected "
+    with pytest.raises(UnusableError, match=said):
         make(two, zero=catalog(stars, "hst", 2006.39))
+
+
+def test_links__that_stars_do_not_determine_are_told_once(two):
+    few = {key: rows[:8] for key, rows in two.items()}
+    said = r"^motion: link of NIRISS F090W 2022.33: transform poly3: found \d stars, expected at least 10$"
+    with pytest.raises(PiazziError, match=said):
+        make(few, link="poly3", least=4)
 
 
 def placed(rolls):

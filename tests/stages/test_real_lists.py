@@ -11,7 +11,7 @@ from compute.settings import FrameSettings
 from compute.stages.frame.groups import FrameKey
 from compute.stages.frame.place import margin, place, tiles
 from compute.stages.frame.stars import tile_stars
-from compute.stages.frame.ties import read_transform, transforms
+from compute.stages.frame.ties import read_transform, shared, transforms
 from compute.stages.plane import Plane
 
 PLANE = Plane(270.0, -29.0, 39.77)
@@ -51,7 +51,7 @@ def master_of(lists, rows, solved):
         for k, (one, tie) in enumerate(zip(lists, solved.to_dict("records"), strict=True))
     ])  # fmt: skip
     parts = [
-        tile_stars(part, tile, np.zeros(1, int), np.array([3]), rows, PLANE, SETTINGS).masters.get(0)
+        tile_stars(part, tile, np.zeros(1, int), np.array([3]), shared(rows, solved), PLANE, SETTINGS).masters.get(0)
         for tile, part in tiles(placed, margin(SETTINGS, 1))
     ]
     return pd.concat([part for part in parts if part is not None], ignore_index=True)

@@ -17,6 +17,7 @@ from compute.settings import CalibrateSettings, FrameSettings
 from compute.stages.cutting import Cut
 from compute.stages.linking.align import middle_of, place_roughly
 from compute.stages.linking.detections import Detections
+from compute.stages.linking.epochs import epochs_of
 from compute.stages.linking.sample import Sample
 from compute.stages.linking.solve import iterate
 from compute.stages.plane import Plane
@@ -152,7 +153,7 @@ def link(
     else:
         starts = before.transforms
     # Fewer do not tell an ePSF from positions, however few exposures there are.
-    found = Detections(samples, starts, reasons, how, least)
+    found = Detections(samples, starts, reasons, how, least, epochs_of(rows, how.epoch_gap))
     try:
         means, _ = iterate(found, None, how)
     except TransformError:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from catalogs.errors import UnusableError
 from compute.kernels.celestial import deproject, project
 from compute.settings import FrameSettings
+from compute.stages.linking.epochs import epochs_of
 from compute.stages.plane import Plane
 
 __all__ = ["FrameKey", "choose", "frames", "lay_plane", "main_field"]
@@ -94,11 +95,8 @@ def frames(rows: pd.DataFrame, gap: float) -> dict[FrameKey, NDArray[np.int64]]:
 
     An epoch is named after the median of all exposures in it, of whatever filter.
     """
-    order = np.argsort(rows["epoch"].to_numpy(), kind="stable")
-    times = rows["epoch"].to_numpy()[order]
-    number = np.empty(len(rows), np.int64)
-    number[order] = np.cumsum(np.diff(times, prepend=times[:1]) > gap)
-    names = np.array([round(float(np.median(times[number[order] == k])), 2) for k in range(number.max() + 1)])
+    number, times = epochs_of(rows, gap), rows["epoch"].to_numpy()
+    names = np.array([round(float(np.median(times[number == k])), 2) for k in range(number.max() + 1)])
     keys = pd.DataFrame(
         {"instrument": rows["instrument"], "filter": rows["filter"], "epoch": names[number]}, index=range(len(rows))
     )

@@ -1,5 +1,6 @@
 """All stars of one exposure on the frame, sorted into tiles of sky."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -54,20 +55,16 @@ def place(
 def tiles(placed: pd.DataFrame, around: float) -> Iterator[tuple[tuple[int, int], pd.DataFrame]]:
     """Each tile that any row is in or within `around` of, and those rows."""
     x, y = placed["x"].to_numpy(), placed["y"].to_numpy()
-    seen: set[tuple[int, int]] = set()
-    for right in (-around, 0.0, around):
-        for up in (-around, 0.0, around):
-            seen.update(zip(*_tile(x + right, y + up), strict=True))
-    for i, j in sorted(seen):
-        inside = (np.abs(x - (i + 0.5) * TILE) <= TILE / 2 + around) & (
-            np.abs(y - (j + 0.5) * TILE) <= TILE / 2 + around
-        )
-        if inside.any():
-            yield (int(i), int(j)), placed[inside].reset_index(drop=True)
+    for i in _numbers(x, around):
+        near = np.flatnonzero(np.abs(x - (i + 0.5) * TILE) <= TILE / 2 + around)
+        for j in _numbers(y[near], around):
+            rows = near[np.abs(y[near] - (j + 0.5) * TILE) <= TILE / 2 + around]
+            if rows.size:
+                yield (i, j), placed.iloc[rows].reset_index(drop=True)
 
 
-def _tile(x: NDArray, y: NDArray) -> tuple[list[int], list[int]]:
-    """Column and row of the tile each position is in."""
-    i, j = np.floor(x / TILE).astype(int), np.floor(y / TILE).astype(int)
-    both = np.unique(np.column_stack([i, j]), axis=0)
-    return both[:, 0].tolist(), both[:, 1].tolist()
+def _numbers(position: NDArray, around: float) -> range:
+    """Columns, or rows, of tiles that positions may be within `around` of."""
+    if not position.size:
+        return range(0)
+    return range(math.floor((position.min() - around) / TILE), math.floor((position.max() + around) / TILE) + 1)

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from catalogs.masters import MASTER, MATCHES
-from compute.kernels.averages import mean_positions, mean_values, medians
+from compute.kernels.averages import Common, mean_positions, mean_values, medians
 from compute.kernels.crossmatch import match
 from compute.kernels.identify import identify
 from compute.kernels.reserve import reserved
@@ -51,7 +51,7 @@ def tile_stars(
     epoch_of, least_of
         By frame number: number of its epoch in order of time; exposures a star must be found in.
     names
-        By exposure number: `exposure` and `detector`.
+        By exposure number: `exposure`, `detector`, and what errors they share, of :func:`~.ties.shared`.
     """
     rows = placed.sort_values(["number", "star"], kind="stable", ignore_index=True)
     star = _identified(rows, epoch_of, least_of, settings)
@@ -147,9 +147,14 @@ def _means(
     var_x, var_y, var_mag = (
         np.where(bad & ~all_bad[star], np.nan, value[name]) for name in ("var_x", "var_y", "var_mag")
     )
-    means, used = mean_positions(start, value["x"], value["y"], var_x, var_y, value["cov_xy"], settings.clip)
+    group, floor, floor_mag = (names[name].to_numpy()[value["number"]] for name in ("placement", "floor", "floor_mag"))
+    means, used = mean_positions(
+        start, value["x"], value["y"], var_x, var_y, value["cov_xy"], settings.clip, Common(group, floor)
+    )
     placed = means.n_used > 0
-    mag, mag_var, rms_mag = mean_values(start, value["mag"], np.where(used, var_mag, np.nan), settings.clip)
+    mag, mag_var, rms_mag = mean_values(
+        start, value["mag"], np.where(used, var_mag, np.nan), settings.clip, Common(group, floor_mag)
+    )
     ra, dec = plane.sky(means.x, means.y)
     covariance = np.array([[means.var_x, means.cov_xy], [means.cov_xy, means.var_y]]).transpose(2, 0, 1)
     on_sky = plane.sky_covariance(ra, dec, covariance)

@@ -1,7 +1,7 @@
 """From measured exposures of one frame to its rows of TRANSFORMS."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,18 +13,19 @@ from compute.kernels.transforms import Transform
 from compute.settings import FrameSettings
 from compute.stages.frame.groups import FrameKey
 from compute.stages.linking.align import middle_of, place_roughly
-from compute.stages.linking.sample import links, places
+from compute.stages.linking.placements import placements
+from compute.stages.linking.sample import links, places, saturated
 from compute.stages.linking.solve import Solution, solve
 from compute.stages.plane import Plane
 
-__all__ = ["read_transform", "transforms"]
+__all__ = ["read_transform", "shared", "transforms"]
 
 _REFERENCE = "reference"
 
 
 def transforms(
     rows: pd.DataFrame,
-    measured: Sequence[pd.DataFrame],
+    measured: Iterable[pd.DataFrame],
     reference: pd.DataFrame | None,
     key: FrameKey,
     plane: Plane,
@@ -35,7 +36,7 @@ def transforms(
     Parameters
     ----------
     rows, measured
-        EXPOSURES of the frame, and MEASUREMENTS of each.
+        EXPOSURES of the frame, and MEASUREMENTS of each; of these only the best stars are kept.
     reference
         Sources of a reference catalog at the frame's epoch: `ra`, `dec`, their errors and correlation, `mag`.
 
@@ -45,10 +46,13 @@ def transforms(
         TRANSFORMS, a row for each exposure and, with a reference, one for how well that is met. An exposure that cannot
         be placed has its reason as `status`.
     """
-    samples = [links(stars, settings.link_stars, settings.link_snr) for stars in measured]
+    samples, bright = [], []
+    for stars in measured:
+        samples.append(links(stars, settings.link_stars, settings.link_snr))
+        bright.append(saturated(stars))
     known = None if reference is None else places(reference, plane)
     base = _base(rows, plane, settings)
-    starts, reasons = place_roughly(rows, samples, known, base, plane, settings)
+    starts, reasons = place_roughly(rows, samples, known, base, plane, settings, bright)
     solution = solve(samples, starts, reasons, known, base, settings)
     found = [_row(rows.iloc[k], samples[k].corrected, solution, k, key, plane) for k in range(len(rows))]
     if solution.tie is not None:
@@ -62,6 +66,21 @@ def read_transform(row: Mapping[str, Any]) -> Transform:
         row["kind"], np.array(json.loads(row["coefficients"])), np.array(json.loads(row["covariance"])),
         (row["x_centre"], row["y_centre"]), row["half_width"],
     )  # fmt: skip
+
+
+def shared(rows: pd.DataFrame, solved: pd.DataFrame) -> pd.DataFrame:
+    """What errors exposures share: `floor`, `floor_mag` of TRANSFORMS, and `placement`, a number that exposures of one
+    frame have in common where their stars were on the same pixels. With `exposure` and `detector` in the order of
+    `rows`; exposures that are in no frame have no floors.
+    """
+    placed = solved[(solved["status"] == "ok") & (solved["detector"] != "")]
+    parts, first = [], 0
+    for _, of in placed.groupby(["instrument", "filter", "epoch"], sort=True):
+        number = placements([read_transform(row) for row in of.to_dict("records")])
+        parts.append(of[["exposure", "detector", "floor", "floor_mag"]].assign(placement=first + number))
+        first += len(of)
+    found = rows[["exposure", "detector"]].merge(pd.concat(parts), "left", ["exposure", "detector"])
+    return found.fillna({"floor": 0.0, "floor_mag": 0.0, "placement": 0}).astype({"placement": np.int64})
 
 
 def _base(rows: pd.DataFrame, plane: Plane, settings: FrameSettings) -> int:

@@ -10,7 +10,7 @@ from compute.kernels.distortion import forward
 from compute.kernels.planefit import fit
 from compute.kernels.transforms import Transform, TransformError
 from compute.settings import FrameSettings, GeometrySettings
-from compute.stages.geometry.pairs import Pairs
+from compute.stages.geometry.pairs import Pairs, of_epochs
 from compute.stages.layered import layers_of
 from compute.stages.linking.detections import Detections
 from compute.stages.linking.sample import Sample
@@ -23,8 +23,14 @@ def judged(names: pd.Series, pairs: Pairs, cube: DistortionCube, settings: Geome
     """Correct, average and transform the positions of `pairs`; RESIDUALS of what is left.
 
     Stars that were reserved have no part in the transformations; `names` are those of the exposures. Stars found in
-    fewer than `min_found` exposures have no mean worth comparing with.
+    fewer than `min_found` exposures of an epoch have no mean worth comparing with.
     """
+    parts = [_judged(names, one, cube, settings) for one in of_epochs(pairs)]
+    return RESIDUALS.conform(pd.concat(parts, ignore_index=True))
+
+
+def _judged(names: pd.Series, pairs: Pairs, cube: DistortionCube, settings: GeometrySettings) -> pd.DataFrame:
+    """RESIDUALS of one epoch."""
     x, y = forward(layers_of(cube), pairs.x, pairs.y, cube.chip_of(pairs.y))
     of = _by_exposure(pairs)
     starts = [
@@ -57,8 +63,7 @@ def judged(names: pd.Series, pairs: Pairs, cube: DistortionCube, settings: Geome
             if tie is not None:
                 told = at[0], at[1], at[2], at[3]
                 parts.append(_compared(names[k], pairs, known, x, y, tie, told, reference=True))
-    table = pd.concat(parts, ignore_index=True) if parts else RESIDUALS.empty()
-    return RESIDUALS.conform(table)
+    return pd.concat(parts, ignore_index=True) if parts else RESIDUALS.empty()
 
 
 _LEAST = 10  # stars of an exposure to compare with a reference

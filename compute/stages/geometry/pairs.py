@@ -14,12 +14,12 @@ from compute.kernels.transforms import Transform, TransformError
 from compute.settings import CutSettings, FrameSettings, GeometrySettings
 from compute.stages.linking.align import middle_of, place_roughly
 from compute.stages.linking.detections import Detections
-from compute.stages.linking.sample import Places, Sample, places, sample
+from compute.stages.linking.sample import Places, Sample, places, sample, saturated
 from compute.stages.linking.solve import iterate
 from compute.stages.plane import Plane
 from compute.stages.select import well_measured
 
-__all__ = ["Pairs", "gather", "packed", "unpacked"]
+__all__ = ["Pairs", "gather", "joined", "of_epochs", "packed", "unpacked"]
 
 
 _NEARER = (4.0, 2.0, 1.0, 1.0)  # radii within which an exposure's stars look for the reference
@@ -31,8 +31,9 @@ class Pairs(NamedTuple):
 
     `exposure`, `star` number the latter two; `x`, `y` are raw positions and `var_x`, `var_y`, `cov_xy` their covariance
     [pix, pix2]; `mag` on one zero point. `places` (5, S) are x, y, var_x, var_y, cov_xy of the reference on the frame,
-    NaN for stars it does not have; `reserved` (S,) stars are kept out of every solution. `transforms` lead from raw
-    positions to the frame, None for exposures that could not be placed, with the reason in `reasons`.
+    NaN for stars it does not have; `reserved` (S,) stars are kept out of every solution. `epoch` (E,) numbers the
+    epochs of exposures: a star is another one in each, for it has moved. `transforms` lead from raw positions to the
+    frame, None for exposures that could not be placed, with the reason in `reasons`.
     """
 
     exposure: NDArray[np.int64]
@@ -45,6 +46,7 @@ class Pairs(NamedTuple):
     mag: NDArray[np.float64]
     places: NDArray[np.float64]
     reserved: NDArray[np.bool_]
+    epoch: NDArray[np.int64]
     transforms: list[Transform | None]
     reasons: list[str]
 
@@ -78,7 +80,8 @@ def gather(
         reserve=settings.reserve, rounds=10, pointing_error=settings.pointing_error,
     )  # fmt: skip
     base = middle_of(rows, plane)
-    starts, reasons = place_roughly(rows, samples, known, base, plane, how)
+    bright = [saturated(stars.assign(x_gdc=np.nan, y_gdc=np.nan)) for stars in measured]
+    starts, reasons = place_roughly(rows, samples, known, base, plane, how, bright)
     least = 1 if known is not None else min(how.min_found, max(2, len(samples)))
     found = Detections(samples, starts, reasons, how, least)
     try:
@@ -98,6 +101,34 @@ def gather(
     if pairs.x.size < settings.least:
         raise UnusableError("geometry", f"{pairs.x.size} positions of well measured stars", f"{settings.least}")
     return pairs
+
+
+def joined(parts: Sequence[tuple[NDArray[np.int64], Pairs]]) -> Pairs:
+    """Pairs of several epochs as one; beside each stand the numbers that its exposures have among all."""
+    columns: dict[str, list[NDArray]] = {name: [] for name in Pairs._fields[:-3]}
+    n, first = sum(len(rows) for rows, _ in parts), 0
+    epoch, reasons = np.zeros(n, np.int64), [""] * n
+    transforms: list[Transform | None] = [None] * n
+    for number, (rows, pairs) in enumerate(parts):
+        there = pairs._replace(exposure=rows[pairs.exposure], star=first + pairs.star)
+        for name, values in columns.items():
+            values.append(getattr(there, name))
+        for k, transform, reason in zip(rows, pairs.transforms, pairs.reasons, strict=True):
+            epoch[k], transforms[k], reasons[k] = number, transform, reason
+        first += pairs.reserved.size
+    whole = {name: np.concatenate(values, axis=-1) for name, values in columns.items()}
+    return Pairs(**whole, epoch=epoch, transforms=transforms, reasons=reasons)
+
+
+def of_epochs(pairs: Pairs) -> list[Pairs]:
+    """Pairs of each epoch with their numbers of exposures and stars; the exposures of others are not placed."""
+    found = []
+    for number in np.unique(pairs.epoch):
+        rows = np.flatnonzero(pairs.epoch[pairs.exposure] == number)
+        mine = {name: getattr(pairs, name)[rows] for name in Pairs._fields[:8]}
+        transforms = [one if e == number else None for one, e in zip(pairs.transforms, pairs.epoch, strict=True)]
+        found.append(pairs._replace(**mine, transforms=transforms))
+    return found
 
 
 def packed(pairs: Pairs) -> dict[str, NDArray]:
@@ -175,6 +206,6 @@ def _paired(found: Detections, samples: list[Sample], means, zero: NDArray, know
             :, pairs.second
         ]
     return Pairs(
-        exposure, star, **column, places=beside, reserved=found.reserved[names],
+        exposure, star, **column, places=beside, reserved=found.reserved[names], epoch=np.zeros(len(samples), np.int64),
         transforms=list(found.transforms), reasons=list(found.reasons),
     )  # fmt: skip

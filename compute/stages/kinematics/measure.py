@@ -42,7 +42,12 @@ def measure(motions: pd.DataFrame, name: str, population: PopulationSettings, se
     stars = motions[choose(motions, population, f"population {name}")].sort_values("star_id", kind="stable")
     v, c = values(stars), covariances(stars)
     numbers: dict[str, Any] = {"usable": len(motions), "stars": len(stars)}
+    if stars.empty:
+        raise PiazziError(f"population {name}: found 0 of {len(motions)} usable stars in its regions, expected some")
     inside = members(stars, population, f"population {name}")
+    if not inside.any():
+        found = f"found 0 of the {len(stars)} stars in its regions within the radii of its motion"
+        raise PiazziError(f"population {name}: {found}, expected some")
     try:
         rows = [_middle(v[inside], c[inside], settings.clip)]
         if population.motion is not None:

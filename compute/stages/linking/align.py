@@ -1,6 +1,7 @@
 """Where exposures lie, roughly: from headers, then from the stars they share, then from the reference catalog."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,13 +34,15 @@ def place_roughly(
     base: int,
     plane: Plane,
     settings: FrameSettings,
+    bright: Sequence[Sample] | None = None,
 ) -> tuple[list[Transform | None], list[str]]:
     """Transformations to the frame good to a fraction of `radius`, or None and the reason.
 
     Exposures join one by one, the nearest to `base` first, each aligned with all stars of those before it: near where
     its header says, or else blindly; those that did not are tried again as long as others join. Then the whole is
     aligned with the reference catalog, and those that joined with none are tried on the catalog itself. Without one the
-    headers' mean pointing stands.
+    headers' mean pointing stands. `bright` are stars of each exposure that are too bright to be in `samples`: where the
+    others alone find nothing, these take part in the alignment with the catalog, which knows the field by them.
     """
     guesses = [header_guess(row, plane) for row in rows.to_dict("records")]
     x0, y0 = plane.pixel(rows["ra"], rows["dec"])
@@ -61,7 +64,13 @@ def place_roughly(
                 continue
             starts[k], union, reasons[k] = start, _grown(union, one, start, settings.radius), "ok"
     if reference is not None:
-        starts = _tied(samples, starts, reasons, guesses, union, reference, plane, settings)
+        tied = _tied(samples, starts, list(reasons), guesses, union, reference, plane, settings)
+        if bright is not None and any(start is None for start in tied[0]):
+            whole = [_together(one, more) for one, more in zip(samples, bright, strict=True)]
+            union = _union(whole, starts, union, settings.radius)
+            again = _tied(whole, starts, list(reasons), guesses, union, reference, plane, settings)
+            tied = max(tied, again, key=lambda ends: sum(start is not None for start in ends[0]))
+        starts, reasons = tied
     return starts, reasons
 
 
@@ -121,8 +130,24 @@ def _grown(union: NDArray, one: Sample, start: Transform, radius: float) -> NDAr
     return np.hstack([union, [x[new], y[new], one.mag[new]]])
 
 
-def _tied(samples, starts, reasons, guesses, union, reference: Places, plane: Plane, settings: FrameSettings) -> list:
-    """All moved to where the reference catalog is; exposures apart from the rest are aligned with it directly."""
+def _together(one: Sample, more: Sample) -> Sample:
+    """Stars of two samples of an exposure."""
+    columns = zip(one._fields[:-1], one[:-1], more[:-1], strict=True)
+    joined: dict[str, Any] = {name: np.concatenate([here, there]) for name, here, there in columns}
+    return one._replace(**joined)
+
+
+def _union(samples: Sequence[Sample], starts: Sequence[Transform | None], union: NDArray, radius: float) -> NDArray:
+    """The union of stars with all it lacks of the exposures that joined."""
+    for one, start in zip(samples, starts, strict=True):
+        union = union if start is None else _grown(union, one, start, radius)
+    return union
+
+
+def _tied(
+    samples, starts, reasons, guesses, union, reference: Places, plane: Plane, settings: FrameSettings
+) -> tuple[list[Transform | None], list[str]]:
+    """All moved to where the reference catalog is, and reasons; exposures apart from the rest are aligned directly."""
     identity = Transform.linear(np.eye(2), np.zeros(2), "similar")
     known = reference.x, reference.y, reference.mag
     tie = None
@@ -143,7 +168,7 @@ def _tied(samples, starts, reasons, guesses, union, reference: Places, plane: Pl
         except TransformError as error:
             found.append(None)
             reasons[k] = f"{reasons[k]}; reference catalog: {error}"
-    return found
+    return found, reasons
 
 
 def _linear(transform: Transform) -> Transform:

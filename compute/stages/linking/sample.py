@@ -10,17 +10,19 @@ from catalogs.flags import Flag
 from compute.kernels.transforms import Transform
 from compute.stages.plane import Plane
 
-__all__ = ["COLUMNS", "REJECTED", "Places", "Sample", "links", "on_frame", "places", "sample"]
+__all__ = ["COLUMNS", "LINKED", "REJECTED", "Places", "Sample", "links", "on_frame", "places", "sample", "saturated"]
 
 # What makes a measured position unfit to be part of a mean while there are better ones.
 REJECTED = np.uint32(
     Flag.SATURATED | Flag.BAD_CORE | Flag.EDGE | Flag.NOT_CONVERGED | Flag.COSMIC_RAY | Flag.NEAR_SATURATED
 )
 _LINKS = np.uint32(REJECTED | Flag.BAD_PIXELS | Flag.EXTENDED | Flag.NEIGHBOUR)  # and to be a link between exposures
+_NOWHERE = np.uint32(Flag.NOT_CONVERGED | Flag.COSMIC_RAY | Flag.EXTENDED)
 _FEW = 30
 
 COLUMNS = ["star", "x", "y", "x_gdc", "y_gdc", "x_error", "y_error", "xy_corr", "mag_area", "mag_error", "flux",
            "flux_error", "qfit", "radxs", "mjd", "flags"]  # fmt: skip
+LINKED = [name for name in COLUMNS if name not in ("qfit", "radxs", "mjd")]  # what links are made from
 
 
 class Sample(NamedTuple):
@@ -101,6 +103,13 @@ def links(stars: pd.DataFrame, most: int, least_snr: float) -> Sample:
     found = sample(stars).take(order[: min(n, most)])
     whole = np.isfinite(found.x) & np.isfinite(found.y) & (found.var_x > 0) & (found.var_y > 0)
     return found.take(np.flatnonzero(whole))
+
+
+def saturated(stars: pd.DataFrame) -> Sample:
+    """The saturated stars of an exposure: unfit for any mean, but to catalogs they are its brightest."""
+    flags = stars["flags"].to_numpy()
+    found = sample(stars[((flags & Flag.SATURATED) != 0) & ((flags & _NOWHERE) == 0)])
+    return found.take(np.flatnonzero(np.isfinite(found.x) & np.isfinite(found.y) & np.isfinite(found.mag)))
 
 
 def on_frame(one: Sample, transform: Transform, floor: float) -> tuple[NDArray, ...]:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from catalogs.errors import UnusableError
+from catalogs.errors import PiazziError, UnusableError
 from catalogs.flags import Flag
 from compute.kernels.meanmotions import MeanMotion, mean_motion
 from compute.kernels.motions import Motions, fit_motions
@@ -26,29 +26,36 @@ class Alignment(NamedTuple):
     """How epochs lie on each other.
 
     `links`, by number of the epoch, are None for the `base`, on whose positions the others are put. `members`
-    (n_stars,) are the stars that say so, `mean` their mean motion once it is done.
+    (n_stars,) are the stars that say so, `mean` their mean motion once it is done, of the `motion` (n_stars, 2) of all
+    candidates with their `covariance` (n_stars, 2, 2), after so many `rounds`; it is `settled` where the last of them
+    chose the stars of the one before.
     """
 
     base: int
     links: list[Fit | None]
     members: NDArray[np.bool_]
     mean: MeanMotion
+    motion: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    rounds: int
+    settled: bool
 
 
-def chosen(positions: Positions, mags: pd.DataFrame, settings: MotionSettings) -> NDArray[np.bool_]:
+def chosen(positions: Positions, mags: pd.DataFrame, magnitude: str, settings: MotionSettings) -> NDArray[np.bool_]:
     """Stars (n_stars,) without a flag, inside the limits of magnitude and colour.
+
+    `mags` are magnitudes of the stars, row by row; `magnitude` is the filter of limits, as :func:`magnitude_of` has it.
 
     Raises
     ------
     UnusableError
         Where no star has a magnitude in a filter that limits are set in.
     """
-    mags = mags.reindex(positions.star_id)
-    mag = _magnitude(mags, magnitude_of(mags, settings))
+    mag = _magnitude(mags, magnitude)
     inside = np.bitwise_or.reduceat(positions.flags & _UNFIT, positions.start[:-1]) == 0
     inside &= _between(mag, settings.bright, settings.faint)
     if settings.blue is not None or settings.red is not None:
-        one, other = (_magnitude(mags, name.strip()) for name in settings.colour.split("-"))
+        one, other = (_magnitude(mags, name) for name in settings.colour.split("-"))
         inside &= _between(one - other, settings.blue, settings.red)
     return inside
 
@@ -65,11 +72,11 @@ def align(
 
     Raises
     ------
-    UnusableError
-        Fewer stars than the settings ask for, or at places that do not determine the links.
+    PiazziError
+        Fewer stars than the settings ask for, or at places that do not determine the links; none that move together.
     """
-    base, members, dispersion = _base_of(positions, epochs), candidates, 0.0
-    for _ in range(settings.rounds):
+    base, members, dispersion, rounds, settled = _base_of(positions, epochs), candidates, 0.0, 0, False
+    while not settled and rounds < settings.rounds:
         links = [
             None if k == base else _link(positions, k, base, epochs[k].name, members, dispersion, settings)
             for k in range(len(epochs))
@@ -79,11 +86,10 @@ def align(
         try:
             mean = mean_motion(motion, covariance, settings.sigmas)
         except ValueError as error:
-            raise UnusableError("motion: aligning stars", str(error), "stars that move together") from None
-        dispersion, before, members = mean.dispersion, members, mean.used
-        if (members == before).all():
-            break
-    return Alignment(base, links, members, mean)
+            raise PiazziError(f"motion: aligning stars: {error}") from None
+        rounds, settled = rounds + 1, bool((mean.used == members).all())
+        dispersion, members = mean.dispersion, mean.used
+    return Alignment(base, links, members, mean, motion, covariance, rounds, settled)
 
 
 def transforms(links: Sequence[Fit | None]) -> list[Transform | None]:
@@ -139,7 +145,7 @@ def _link(
     try:
         return fit(settings.link, *places, ex, ey, correlation, clip=settings.sigmas, centre=(0.0, 0.0), scale=_UNIT)
     except TransformError as error:
-        raise UnusableError(f"motion: {name}", str(error), "stars that determine the link") from None
+        raise PiazziError(f"motion: link of {name}: {error}") from None
 
 
 def _magnitude(mags: pd.DataFrame, name: str) -> NDArray[np.float64]:

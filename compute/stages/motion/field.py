@@ -101,7 +101,7 @@ def solve_field(
 
     Raises
     ------
-    UnusableError
+    PiazziError
         Where too few stars can align the epochs, or none has a motion in the catalog.
     """
     own = gather([of_frame(masters[epoch.key], plane) for epoch in epochs if epoch.key])
@@ -111,21 +111,22 @@ def solve_field(
     positions = star_positions(epochs, masters, sources, plane)
     if not positions.star_id.size:
         raise UnusableError("motion: positions", "no star seen at two times", "stars that epochs have in common")
-    mags = magnitudes(masters, sources if first else None)
-    candidates, magnitude = chosen(positions, mags, settings), magnitude_of(mags, settings)
+    mags = magnitudes(masters, sources if first else None).reindex(positions.star_id)
+    magnitude = magnitude_of(mags, settings)
+    candidates = chosen(positions, mags, magnitude, settings)
     alignment = align(positions, epochs, candidates, settings)
     base = epochs[alignment.base].time
     epoch = base if settings.ref_epoch is None else settings.ref_epoch
     links = transforms(alignment.links)
     common = Common(links, base, -alignment.mean.mean, zero is not None, epoch, magnitude)
     relative = solved(positions, epochs, common, plane, settings)
-    rows = [mean_row(alignment.mean, used=zero is None)]
+    rows = [mean_row(alignment.mean, alignment.motion, alignment.covariance, zero is None, settings)]
     if zero is not None:
         sound = candidates[relative.star]
         star_id, spread = positions.star_id[relative.star[sound]], relative.covariance[sound, 3:, 3:]
-        row = against_catalog(star_id, relative.motion[sound], spread, zero, of_zero, settings.sigmas)
+        row = against_catalog(star_id, relative.motion[sound], spread, zero, of_zero, settings)
         rows, common = [*rows, row], common._replace(added=common.added + [row["pmra"], row["pmdec"]])
-    members = _members(positions, relative, alignment, mags.reindex(positions.star_id)[magnitude].to_numpy(float))
+    members = _members(positions, relative, alignment, mags[magnitude].to_numpy(float))
     return Field(common, sources, members, zero_points(rows), _numbers(positions, epochs, alignment, members))
 
 
@@ -166,4 +167,7 @@ def _numbers(
                 "covariance": transform.covariance.tolist(),
             }
         rows.append(row)
-    return {"epochs": rows, "aligning": len(members), "dispersion": alignment.mean.dispersion}
+    return {
+        "epochs": rows, "aligning": len(members), "dispersion": alignment.mean.dispersion, "rounds": alignment.rounds,
+        "settled": alignment.settled,
+    }  # fmt: skip

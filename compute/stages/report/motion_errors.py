@@ -18,6 +18,7 @@ __all__ = ["error_figure", "gaia_figure"]
 
 _BIN = 0.5  # mag
 _MOST = 4  # bins of magnitude beside another catalog
+_WIDE = 20.0  # range of errors from which fewer of them are told at the axis
 _FULL = 40_000  # stars from which densities tell more than points
 
 
@@ -71,12 +72,12 @@ def _errors(axis: Axes, rows: pd.DataFrame, best: pd.DataFrame) -> None:
         axis.axhspan(first, last, color=RED, alpha=0.10, lw=0)
         axis.axvline(median, color=RED, lw=1.2)
         told = f"{median:.1f} µas/yr\n{first:g} to {last:g} mag"
-        axis.text(0.03, 0.03, told, color=RED, transform=axis.transAxes, va="bottom")
+        # To the right of the curve's bright end there are no stars.
+        axis.text(0.97, 0.72, told, color=RED, transform=axis.transAxes, va="top", ha="right")
     axis.set(xscale="log", xlabel="1-D error of the motion [µas/yr]", title="errors")
-    if len(best):
-        low, high = np.percentile(error, (0.1, 99.9))
-        axis.set_xlim(0.6 * low, 2 * high)
-    axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    low, high = np.percentile(error, (0.1, 99.9)) if len(best) else (1.0, 1.0)
+    axis.set_xlim(0.6 * low, 2 * high)
+    axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < _WIDE * low else (1.0, 3.0)))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.xaxis.set_minor_formatter(NullFormatter())
 

@@ -9,7 +9,7 @@ from compute.kernels.celestial import propagate
 from compute.kernels.crossmatch import match_sky
 from compute.stages.report.style import BLUE, GREY, RED, new_figure, styled
 
-__all__ = ["match_motions", "motion_figure", "motion_numbers"]
+__all__ = ["beside", "match_motions", "motion_figure", "motion_numbers", "zero_point"]
 
 _RADIUS = 40.0  # [mas] within which a true star is the one that was measured
 _FAR = 5.0  # errors, beyond which a star is a mismatch and not noise
@@ -24,17 +24,26 @@ def match_motions(motions: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
     clean = motions[(motions["flags"].to_numpy().astype(np.int64) & ~whole) == 0]
     if clean.empty:
         return pd.DataFrame(columns=["ra_off", "dec_off", "pmra_error", "pmdec_error"])
-    ra, dec, pmra, pmdec = (truth[name].to_numpy() for name in ("ra", "dec", "pmra", "pmdec"))
-    years = float(clean["ref_epoch"].median()) - truth["ref_epoch"].to_numpy()
-    ra, dec = propagate(ra, dec, pmra, pmdec, years, np.zeros(len(truth)), np.zeros(3))
-    pairs = match_sky(clean["ra"], clean["dec"], ra, dec, _RADIUS)
-    mine, theirs = clean.iloc[pairs.first], truth.iloc[pairs.second]
+    mine, theirs = beside(clean, truth)
     found = {f"{name}_error": mine[f"{name}_error"].to_numpy() for name in ("pmra", "pmdec")}
     for axis, name in (("ra", "pmra"), ("dec", "pmdec")):
-        off, error = mine[name].to_numpy() - theirs[name].to_numpy(), found[f"{name}_error"]
-        best = error <= np.quantile(error, _BEST) if error.size else np.zeros(0, bool)
-        found[f"{axis}_off"] = off - (np.median(off[best]) if best.any() else 0.0)
+        off = mine[name] - theirs[name]
+        found[f"{axis}_off"] = (off - zero_point(off, mine[f"{name}_error"])).to_numpy()
     return pd.DataFrame(found)
+
+
+def beside(motions: pd.DataFrame, truth: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows of MOTIONS that have a true star at their place and time, and these stars, row by row."""
+    ra, dec, pmra, pmdec = (truth[name].to_numpy() for name in ("ra", "dec", "pmra", "pmdec"))
+    years = float(motions["ref_epoch"].median()) - truth["ref_epoch"].to_numpy()
+    ra, dec = propagate(ra, dec, pmra, pmdec, years, np.zeros(len(truth)), np.zeros(3))
+    pairs = match_sky(motions["ra"], motions["dec"], ra, dec, _RADIUS)
+    return motions.iloc[pairs.first].reset_index(drop=True), truth.iloc[pairs.second].reset_index(drop=True)
+
+
+def zero_point(off: pd.Series, error: pd.Series) -> float:
+    """What relative motions leave open: the median of motions minus true ones of the stars with the least errors."""
+    return float(off[error <= error.quantile(_BEST)].median()) if len(off) else 0.0
 
 
 def motion_numbers(matched: pd.DataFrame) -> dict[str, float]:

@@ -42,13 +42,21 @@ def population_figure(
     """
     figure, axes = new_figure(4.6, 1, 1 + len(members), width_ratios=(0.85, *[1] * len(members)))
     headline(figure, label)
-    dots(axes[0], rows["colour"], rows["mag"], PALE)
     magnitude_axis(axes[0], rows, filters)
+    bins = np.linspace(rows["mag"].min(), rows["mag"].max(), 40) if len(rows) else 40
+    if filters.red:
+        dots(axes[0], rows["colour"], rows["mag"], PALE)
+    else:
+        axes[0].hist(rows["mag"], bins, orientation="horizontal", color=PALE)
+        axes[0].set(xlabel="stars", title="magnitudes in the only filter")
     inks = palette(members)
     shown = np.logical_or.reduce([np.zeros(len(rows), bool), *members.values()])
     middle, reach = middle_of(rows[shown], 0.99)
     for axis, (name, mine) in zip(axes[1:], members.items(), strict=True):
-        dots(axes[0], rows["colour"][mine], rows["mag"][mine], inks[name], 2.5)
+        if filters.red:
+            dots(axes[0], rows["colour"][mine], rows["mag"][mine], inks[name], 2.5)
+        else:
+            axes[0].hist(rows["mag"][mine], bins, orientation="horizontal", histtype="step", color=inks[name], lw=1.3)
         dots(axis, rows["pmra"][mine], rows["pmdec"][mine], inks[name], 3)
         vpd(axis, middle, reach)
         axis.set_title(f"{name}: {int(np.sum(mine)):,} stars", color=inks[name])

@@ -9,17 +9,21 @@ from matplotlib.figure import Figure
 from catalogs.catalog import Catalog, own_epsf_path
 from catalogs.cubes import EpsfCube, open_cube, read_epsf
 from catalogs.errors import PiazziError
+from catalogs.kinematics import KINEMATICS
 from catalogs.motions import MOTIONS
 from catalogs.parquet import read_table
 from catalogs.readers import read_exposures
+from catalogs.schema import Table
 from catalogs.store import Store
 from catalogs.truth import POINTINGS, POSITIONS, STARS
+from compute.settings import KinematicsSettings
 from compute.stages.report.compare import BARS, match_truth, numbers
 from compute.stages.report.compared import truth_figure
+from compute.stages.report.grouped import Told, population_table, populations_beside
 from compute.stages.report.measured import frame_figure, quality_figure
 from compute.stages.report.moved import match_motions, motion_figure, motion_numbers
 from compute.stages.report.optics import distortion_figure, epsf_figure, true_epsf
-from compute.stages.report.page import Section, number_table, page
+from compute.stages.report.page import Section, number_table, page, row_table
 from compute.stages.report.sky import field_figure, population_figure
 from compute.stages.report.style import png
 from compute.stages.simulate import truth as simulated
@@ -70,14 +74,20 @@ _MOVED = Section(
     "those of each star alone.",
     "moved.png",
 )
+_GROUPED = (
+    "What KINEMATICS tell of the populations of the recipe, beside the true motions of the same stars. A cluster is "
+    "the component of a mixture that moves like it; of the field the clipped median is shown, and the dispersion of "
+    "what is not clipped. Errors are those of the stars alone."
+)
 _NUMBERS = (
     "Isolated: no source with a tenth of the flux within 8 pix, 6 pix inside the frame, unsaturated. Clean ones with "
     "no true source within 0.7 pix are cosmic rays that no flag tells, and pieces of the spikes of bright stars."
 )
 
 
-def report(catalog: Catalog, stars: pd.DataFrame, campaign: Store) -> tuple[str, dict[str, float]]:
-    """Write pictures and a page under ``reports/`` of the catalog; its URL, and the numbers it shows.
+def report(catalog: Catalog, stars: pd.DataFrame, campaign: Store) -> tuple[str, dict[str, float], list[Told]]:
+    """Write pictures and a page under ``reports/`` of the catalog; its URL, and the numbers it shows, of stars and of
+    populations.
 
     `stars` are all MEASUREMENTS of the catalog, `campaign` is the folder that its frames were simulated into.
     """
@@ -86,7 +96,8 @@ def report(catalog: Catalog, stars: pd.DataFrame, campaign: Store) -> tuple[str,
     if rows.empty:
         raise PiazziError(f"report: {catalog.store.url} has no measured exposure, expected at least one")
     truth = true_sources(campaign, rows)
-    moved = match_motions(_motions(catalog.store), _sky(campaign))
+    motions, sky = _read(catalog.store, "motions", MOTIONS), _sky(campaign)
+    moved, told = match_motions(motions, sky), _populations(catalog, motions, sky)
     found = numbers(stars, truth) | motion_numbers(moved)
     figures = _figures(catalog, campaign, rows, stars, truth)
     sections: tuple[Section, ...] = _SECTIONS
@@ -94,10 +105,13 @@ def report(catalog: Catalog, stars: pd.DataFrame, campaign: Store) -> tuple[str,
         figures["moved"], sections = motion_figure(moved), (*_SECTIONS, _MOVED)
     for name, figure in figures.items():
         catalog.store.commit(f"reports/{name}.png", partial(_write, png(figure)))
+    if told:
+        body = row_table(population_table(told))
+        sections = (*sections, Section("Populations beside true ones", _GROUPED, body=body))
     sections = (*sections, Section("Numbers", _NUMBERS, body=number_table(found, BARS)))
     html = page(f"A field with known truth: {_label(rows)}", sections)
     catalog.store.commit(_PAGE, partial(_write, html.encode()))
-    return catalog.store.locate_url(_PAGE), found
+    return catalog.store.locate_url(_PAGE), found, told
 
 
 def true_sources(campaign: Store, rows: pd.DataFrame) -> pd.DataFrame:
@@ -111,13 +125,22 @@ def true_sources(campaign: Store, rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _motions(store: Store) -> pd.DataFrame:
-    """MOTIONS of the catalog; no rows where there are none."""
+def _read(store: Store, folder: str, table: Table) -> pd.DataFrame:
+    """All rows of a dataset of the catalog; none where it is not there."""
     parts = []
-    for path in store.list("motions", ".parquet"):
+    for path in store.list(folder, ".parquet"):
         with store.open(path) as file:
-            parts.append(read_table(file, MOTIONS))
-    return pd.concat(parts, ignore_index=True) if parts else MOTIONS.empty()
+            parts.append(read_table(file, table))
+    return pd.concat(parts, ignore_index=True) if parts else table.empty()
+
+
+def _populations(catalog: Catalog, motions: pd.DataFrame, sky: pd.DataFrame) -> list[Told]:
+    """Populations of the only field that has KINEMATICS beside the true ones."""
+    made = catalog.manifest.provenance.get("kinematics", {})
+    if len(made) != 1:
+        return []
+    settings = KinematicsSettings.model_validate(next(iter(made.values()))["settings"])
+    return populations_beside(_read(catalog.store, "kinematics", KINEMATICS), motions, sky, settings)
 
 
 def _sky(campaign: Store) -> pd.DataFrame:

@@ -61,6 +61,6 @@ def ellipse(axis: Axes, mean: ArrayLike, covariance: ArrayLike, colour: Any, sig
     values, vectors = np.linalg.eigh(np.asarray(covariance, float))
     width, height = 2 * sigmas * np.sqrt(np.maximum(values, 0.0))
     angle = float(np.degrees(np.arctan2(vectors[1, 0], vectors[0, 0])))
-    look: dict[str, Any] = {"lw": 1.6} | options
+    look: dict[str, Any] = {"lw": 1.6, "zorder": 3} | options
     one, other = (float(value) for value in np.asarray(mean, float))
     axis.add_patch(Ellipse((one, other), width, height, angle=angle, fill=False, ec=colour, **look))

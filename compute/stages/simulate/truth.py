@@ -14,7 +14,7 @@ from catalogs.parquet import read_table, write_table
 from catalogs.schema import Table
 from catalogs.store import Store
 from catalogs.truth import GAIA, GALAXIES, POINTINGS, POSITIONS, REFERENCE, STARS
-from compute.campaign import Campaign
+from compute.campaign import Campaign, SkyField
 from compute.kernels.simulate.distortion import Distortion, forward, inverse
 from compute.stages.simulate.epsfs import TrueEpsf, build_epsf, load_epsf, save_epsf
 from compute.stages.simulate.instruments import INSTRUMENTS
@@ -28,6 +28,8 @@ FRAMES, WORK = "frames", ".work"
 POINTINGS_FILE, REFERENCE_FILE, GAIA_FILE = "truth/pointings.parquet", "reference_catalog.parquet", "gaia.parquet"
 # What a campaign leaves in its folder, and nobody else may be sorry to lose.
 ENTRIES = (FRAMES, "truth", WORK, REFERENCE_FILE, GAIA_FILE, "recipe.toml")
+_FAR = 60.0  # [arcsec] from the middle of a field, beyond its frames
+_SURE = 0.3  # [mas/yr] error of motions that tell of populations
 _STRIDE = 8.0  # pix between samples of the inverse
 Camera = tuple[str, str, str]  # instrument, detector, filter
 
@@ -194,7 +196,8 @@ def write_recipe(store: Store, campaign: Campaign) -> None:
                 if each.instrument != "WFPC2"}  # fmt: skip
     patterns |= {"*_c0m.fits" for each in campaign.observations if each.instrument == "WFPC2"}
     known = len(campaign.fields) == 1 and campaign.reference is not None
-    framed = ["frame", "match", "motion", "report"] if known else []
+    grouped = known and bool(campaign.fields[0].clusters)
+    framed = ["frame", "match", "motion", *(["kinematics"] if grouped else []), "report"] if known else []
     built = ["calibrate"] if all(each.dither != "none" for each in campaign.observations) else []
     lines = [
         'catalog = "catalog"',
@@ -203,8 +206,33 @@ def write_recipe(store: Store, campaign: Campaign) -> None:
         "[exposures]",
         f"files = {json.dumps([f'{FRAMES}/{pattern}' for pattern in sorted(patterns)])}",
         *(["[reference]", f"file = {json.dumps(REFERENCE_FILE)}"] if known else []),
+        *(_calibrations(campaign) if built else []),
+        *(_populations(campaign.fields[0]) if grouped else []),
     ]
     store.commit("recipe.toml", partial(_dump, "\n".join(lines) + "\n"))
+
+
+def _calibrations(campaign: Campaign) -> list[str]:
+    """What says that detectors have one ePSF and one distortion at all epochs, where there are several."""
+    years = [each.epoch for each in campaign.observations]
+    span = max(years) - min(years)
+    gap = f"epoch_gap = {np.ceil(span + 1)}  # detectors are the same at all epochs"
+    return ["[calibrate]", gap, "[geometry]", gap] if span else []
+
+
+def _populations(field: SkyField) -> list[str]:
+    """Cuts on the sky: each cluster with what is in front and behind, and the field on the side away from the first."""
+    cuts, scale = [], 3600.0 * float(np.cos(np.radians(field.dec)))
+    for each in field.clusters:
+        circle = [round(field.ra + each.dx / scale, 6), round(field.dec + each.dy / 3600, 6), each.radius]
+        cuts += [f"[kinematics.populations.{json.dumps(each.name)}]", f"circle = {circle}", "components = 2"]
+    first = field.clusters[0]
+    away = -1.0 if first.dx >= 0 else 1.0
+    near, far = first.dx + 2.5 * away * first.radius, away * _FAR
+    corners = [(near, -_FAR), (far, -_FAR), (far, _FAR), (near, _FAR)]
+    sky = [[round(field.ra + dx / scale, 6), round(field.dec + dy / 3600, 6)] for dx, dy in corners]
+    return ["[kinematics]", f"max_error = {_SURE}", *cuts, "[kinematics.populations.field]", f"sky = {sky}",
+            "components = 2"]  # fmt: skip
 
 
 def _dump(text: str, sink) -> None:
