@@ -35,6 +35,7 @@ def command(catalog, out, kind, table, fields, names, filters):
 
     table = table or ("motions" if kind == "hats" else "measurements")
     place = open_catalog(catalog)
+    _check(out, place)
     if table == "measurements":
         if kind == "hats" or fields:
             raise PiazziError("--table: found measurements, expected master or motions with --format hats or --field")
@@ -50,6 +51,14 @@ def command(catalog, out, kind, table, fields, names, filters):
             written = export_field_tables(place, table, kind, out, fields, filters)
     for path in written:
         print(path)
+
+
+def _check(out: Path, place) -> None:
+    """PiazziError where OUT is no name, or would put alien files among the catalog's own."""
+    if out == Path("."):
+        raise PiazziError("OUT: found the current folder, expected the name of a file or folder")
+    if place.store.is_local and out.resolve().is_relative_to(Path(place.store.root).resolve()):
+        raise PiazziError(f"{out}: found a place inside the catalog, expected one outside")
 
 
 def _of_exposures(place, catalog: str, out: Path, kind: str, names, filters) -> list[Path]:

@@ -12,6 +12,7 @@ from catalogs.distortion import DistortionCube, read_distortion
 from catalogs.errors import PiazziError
 from catalogs.exchange.cameras import library_name
 from catalogs.exchange.lists import write_ecsv, write_fits, write_votable, write_xymq
+from catalogs.exchange.places import file_in, write_whole
 from catalogs.exchange.siaf import write_siaf
 from catalogs.exchange.stdgdc import write_stdgdc
 from catalogs.exchange.stdpsf import write_stdpsf
@@ -30,15 +31,14 @@ def export_measurements(catalog: Catalog, exposures: pd.DataFrame, kind: str, ou
     detectors = exposures.groupby("exposure")["detector"].transform("size")
     for row, n in zip(exposures.to_dict("records"), detectors, strict=True):
         name = f"{row['exposure']}_{row['detector']}" if n > 1 else row["exposure"]
-        path = _place(out, f"{name}.{suffix}", len(exposures))
+        path = file_in(out, f"{name}.{suffix}", len(exposures))
         frame = read_part(measurement_path(row), {key.name: row[key.name] for key in MEASUREMENTS.keys},
                           MEASUREMENTS, catalog.store)[MEASUREMENTS.names]  # fmt: skip
         if kind == "xymq":
-            write_xymq(frame, path)
+            written.append(write_whole(path, write_xymq, frame))
         else:
             meta = {key: row[key] for key in _META if not pd.isna(row[key])}
-            _WRITERS[kind](frame, MEASUREMENTS, path, meta=meta)
-        written.append(path)
+            written.append(write_whole(path, _WRITERS[kind], frame, MEASUREMENTS, meta=meta))
     return written
 
 
@@ -63,7 +63,7 @@ def export_epsfs(catalog: Catalog, exposures: pd.DataFrame, out: Path) -> list[P
     written = []
     for (tag, camera), cube in named.items():
         name = library_name("STDPSF", *camera)
-        path = _place(out, name.replace(".fits", f"_{tag}.fits") if tag else name, len(named))
+        path = file_in(out, name.replace(".fits", f"_{tag}.fits") if tag else name, len(named))
         write_stdpsf(cube, path)
         written.append(path)
     return written
@@ -80,7 +80,7 @@ def export_distortions(catalog: Catalog, exposures: pd.DataFrame, version: int, 
     for (camera, calibration), cube in cubes.items():
         name = library_name("STDGDC", *camera)
         alone = cameras.count(camera) == 1
-        path = _place(out, name if alone else name.replace(".fits", f"_{calibration}.fits"), len(cubes))
+        path = file_in(out, name if alone else name.replace(".fits", f"_{calibration}.fits"), len(cubes))
         write_stdgdc(cube, path, version)
         written.append(path)
     return written
@@ -98,7 +98,7 @@ def export_siaf(catalog: Catalog, exposures: pd.DataFrame, out: Path) -> list[Pa
     for (camera, calibration), cube in cubes.items():
         for chip in range(len(cube.chips)):
             end = f"_chip{chip}" if len(cube.chips) > 1 else ""
-            path = _place(out, f"SIAF_{'_'.join(camera)}_{calibration}{end}.csv", n_files)
+            path = file_in(out, f"SIAF_{'_'.join(camera)}_{calibration}{end}.csv", n_files)
             write_siaf(cube, path, nominal_scale(camera[1]) / 1000.0, chip=chip)
             written.append(path)
     return written
@@ -127,14 +127,3 @@ def _covering(catalog: Catalog, exposures: pd.DataFrame, dataset: str, read: Cal
                 calibration = newest[0].rsplit("/", 1)[1].removesuffix(".zarr")
                 cubes[(instrument, detector, filter), calibration] = newest[1]
     return cubes
-
-
-def _place(out: Path, name: str, n: int) -> Path:
-    """Where a file goes: `out` itself if it names a single file of this kind, else a file in the folder `out`."""
-    if out.suffix != Path(name).suffix:
-        out.mkdir(parents=True, exist_ok=True)
-        return out / name
-    if n > 1:
-        raise PiazziError(f"{out}: found {n} exposures for one file, expected one (or a folder to write into)")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    return out

@@ -11,6 +11,7 @@ from catalogs.catalog import Catalog, read_part
 from catalogs.errors import PiazziError
 from catalogs.exchange.hats import write_hats
 from catalogs.exchange.lists import write_ecsv, write_fits, write_votable
+from catalogs.exchange.places import make_folder, write_whole
 from catalogs.masters import MASTER
 from catalogs.schema import Table
 
@@ -39,13 +40,12 @@ def export_field_tables(
         by_field.setdefault(part[1]["field"], []).append(part)
     if alone and len(by_field) > 1:
         raise PiazziError(f"{out}: found fields {', '.join(by_field)} for one file, expected one field (or a folder)")
-    (out.parent if alone else out).mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent if alone else out)
     written = []
     for field, some in by_field.items():
         frame = pd.concat([read_part(*part, table, catalog.store) for part in some], ignore_index=True)
         path = out if alone else out / f"{dataset}_{field}.{suffix}"
-        write(frame, table, path, meta={"field": field})
-        written.append(path)
+        written.append(write_whole(path, write, frame, table, meta={"field": field}))
     return written
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from catalogs.aside import aside
 from catalogs.errors import PiazziError
 from catalogs.parquet import write_table
 from catalogs.schema import Column, Table
@@ -47,6 +48,15 @@ def write_hats(
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise PiazziError(f"{out}: found something there, expected a new or empty folder for a HATS catalog")
+    with aside(out) as new:
+        written = _write(parts, table, name, new, max_rows)
+        new.replace(out)
+    return [out / path.relative_to(new) for path in written]
+
+
+def _write(
+    parts: Sequence[Callable[[], pd.DataFrame]], table: Table, name: str, out: Path, max_rows: int
+) -> list[Path]:
     counts = [_counts(part()) for part in parts]
     pixels = hats_pixels(sum(counts, Counter()), max_rows)
     names = {column.name for column in table.columns}

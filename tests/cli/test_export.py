@@ -235,3 +235,16 @@ def test_library_epsfs__go_before_those_of_exposures(piazzi, catalog, tmp_path):
     assert piazzi("import", copy, own[0].rename(tmp_path / "STDPSF_NIRISS_F090W.fits")).code == 0
     written = exported(piazzi("export", copy, tmp_path / "library", "--format", "stdpsf"))
     assert [path.name for path in written] == ["STDPSF_NIRISS_F090W.fits"]
+
+
+def test_out__is_no_place_in_the_catalog_and_no_file_for_a_folder(piazzi, framed, tmp_path):
+    (tmp_path / "there.log").write_text("mine")
+    for out, told in (
+        (Path(framed.store.root) / "master" / "x.fits", "expected one outside"),
+        ("", "found the current folder"),
+        (tmp_path / "there.log", "found a file, expected a folder"),
+    ):
+        ended = piazzi("export", framed.store.root, out, "--format", "fits", "--table", "master")
+        assert ended.code == 2
+        assert told in ended.err
+    assert (tmp_path / "there.log").read_text() == "mine"
