@@ -28,6 +28,7 @@ from compute.settings import CalibrateSettings, GeometrySettings, MeasureSetting
 from tests.graph.running import tree
 
 KERNELS = MEASURING, FRAMING, CALIBRATING, DISTORTING
+STAGES = "measure", "calibrate", "distortion"
 MAP = "pixel map"
 HEADER = ("stage", "one_s", "two_s", "ratio", "cpu_one_s", "cpu_two_s", "overhead_percent", "same_bytes")
 
@@ -41,21 +42,22 @@ class _Turn(NamedTuple):
     kinds: dict[str, float]
 
 
-def compare(frames: Sequence[str], reference: str, folder: Path, rounds: int) -> list[dict]:
-    """A row for each stage: the quickest of `rounds` with either number of workers [s], and their ratio."""
+def compare(frames: Sequence[str], reference: str, folder: Path, rounds: int, chosen: Sequence[str]) -> list[dict]:
+    """A row for each `chosen` stage: the quickest of `rounds` with either number of workers [s], and their ratio."""
     ready = folder / "ready"
     with connect("local", 2, kernels=KERNELS) as client, writing(str(ready)) as catalog:
         pipeline.ingest(catalog, client, frames)
     shutil.copytree(ready, folder / "entered")
-    with connect("local", 2, kernels=KERNELS) as client, writing(str(ready)) as catalog:
-        pipeline.measure(catalog, client, MeasureSettings())
+    if "distortion" in chosen:
+        with connect("local", 2, kernels=KERNELS) as client, writing(str(ready)) as catalog:
+            pipeline.measure(catalog, client, MeasureSettings())
     known, published = ReferenceSettings(file=reference), GeometrySettings(method="published")
     stages: dict[str, tuple[Path, Callable]] = {
         "measure": (folder / "entered", lambda *on, **how: pipeline.measure(*on, MeasureSettings(), **how)),
         "calibrate": (folder / "entered", lambda *on, **how: calibrate(*on, CalibrateSettings(), **how)),
         "distortion": (ready, lambda *on, **how: geometry(*on, published, known, **how)),
     }
-    return [row for name, stage in stages.items() for row in _rows(name, *stage, folder / "turn", rounds)]
+    return [row for name in chosen for row in _rows(name, *stages[name], folder / "turn", rounds)]
 
 
 def _rows(name: str, start: Path, work: Callable, place: Path, rounds: int) -> list[dict]:
@@ -102,10 +104,11 @@ def main() -> int:
     parser.add_argument("frames", type=Path, help="folder of frames")
     parser.add_argument("reference", help="reference catalog")
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
     options = parser.parse_args()
     with TemporaryDirectory() as folder:
         frames = sorted(map(str, options.frames.glob("*.fits")))
-        rows = compare(frames, options.reference, Path(folder), options.rounds)
+        rows = compare(frames, options.reference, Path(folder), options.rounds, options.stages)
     print(json.dumps(rows, indent=2))
     return int(not all(row["same_bytes"] for row in rows))
 
