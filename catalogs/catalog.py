@@ -1,6 +1,8 @@
 """A catalog: one directory or URL that holds every table and cube of a project."""
 
 import hashlib
+import io
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import entry_points
@@ -26,12 +28,13 @@ if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = [
-    "Catalog", "calibration_path", "check_place", "create_or_open", "field_path", "frame_path", "measurement_path",
-    "open_catalog", "own_epsf_path", "read_part",
+    "EXPOSURES_RECORD", "Catalog", "calibration_path", "check_place", "create_or_open", "field_path", "frame_path",
+    "measurement_path", "open_catalog", "own_epsf_path", "read_part",
 ]  # fmt: skip
 
 _MANIFEST = "catalog.json"
 _EXPOSURES = "exposures/part-0.parquet"
+EXPOSURES_RECORD = ".records/exposures.json"  # SHA-256 that EXPOSURES may have, two while it is replaced
 _ENGINES = "piazzi.frames"
 _KEYS = [key.name for key in MEASUREMENTS.keys]
 _PLACE = [*_KEYS, "exposure"]  # what a path is made of
@@ -62,8 +65,9 @@ class Catalog:
         try:
             with self.store.open(_EXPOSURES) as file:
                 return read_table(file, EXPOSURES)
-        except pa.ArrowInvalid as error:
-            raise CatalogError(f"{self.store.locate_url(_EXPOSURES)}: not readable ({error})") from None
+        except (pa.ArrowException, OSError, ValueError, KeyError) as error:  # what damaged bytes may lead to
+            told = " ".join(f"{type(error).__name__}: {error}".split())
+            raise CatalogError(f"{self.store.locate_url(_EXPOSURES)}: not readable ({told})") from None
 
     @property
     def measurements(self) -> Any:
@@ -153,10 +157,20 @@ class Catalog:
         return self._cube("distortion", instrument, detector, filter, mjd)
 
     def write_exposures(self, frame: pd.DataFrame) -> None:
-        """Replace EXPOSURES; the order of `frame` does not matter."""
+        """Replace EXPOSURES, and the record of its digest; the order of `frame` does not matter."""
         order = ["program", "instrument", "detector", "exposure", "path"]
         frame = EXPOSURES.conform(frame).sort_values(order, kind="stable", na_position="last", ignore_index=True)
-        self.store.commit(_EXPOSURES, lambda file: write_table(frame, EXPOSURES, file))
+        table = io.BytesIO()
+        write_table(frame, EXPOSURES, table)
+        before = [self.store.sha256(_EXPOSURES)] if self.store.exists(_EXPOSURES) else []
+        now = hashlib.sha256(table.getvalue()).hexdigest()
+        self._record_exposures([*before, now])  # a kill may leave the old rows or the new ones
+        self.store.commit(_EXPOSURES, lambda file: file.write(table.getvalue()))
+        self._record_exposures([now])
+
+    def _record_exposures(self, digests: Sequence[str]) -> None:
+        text = json.dumps({"sha256": list(digests)}).encode()
+        self.store.commit(EXPOSURES_RECORD, lambda file: file.write(text))
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Replace ``catalog.json``."""

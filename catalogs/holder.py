@@ -36,10 +36,9 @@ class Holder:
         """The process that asks."""
         command = " ".join([Path(sys.argv[0]).name, *(word for word in sys.argv[1:2] if word.isalpha())])
         since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        pid = os.getpid()
-        return cls(
-            uuid.uuid4().hex, socket.gethostname(), machine_here(), pid, born(pid), command, since, time.monotonic()
-        )
+        pid, machine = os.getpid(), machine_here()
+        began = born(pid) or ""
+        return cls(uuid.uuid4().hex, socket.gethostname(), machine, pid, began, command, since, time.monotonic())
 
     @classmethod
     def parse(cls, content: bytes) -> "Holder":
@@ -67,10 +66,24 @@ def machine_here() -> str:
         return ""
 
 
-def born(pid: int) -> str:
-    """When a process began, empty when it has ended: numbers are used again, and this tells."""
+def born(pid: int) -> str | None:
+    """When a process began, empty when it has ended, None where that is hidden.
+
+    Numbers are used again, and this tells.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
+    except OSError:  # it has ended, or this process may not see it: /proc can hide those of other users (hidepid)
+        return None if _there(pid) else ""
     return "" if fields[0] in "ZX" else fields[19]
+
+
+def _there(pid: int) -> bool:
+    """Whether a process has this number, of whatever user."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -7,11 +7,13 @@ from catalogs.schema import Column, Table
 
 __all__ = ["KINEMATICS"]
 
-_F8, _I4, _STR = "float64", "int32", "string"
+_F8, _I4, _STR, _BOOL = "float64", "int32", "string", "bool"
 _RATE, _SPEED = "mas/yr", "km/s"
 _PMRA, _PMDEC = "pos.pm;pos.eq.ra", "pos.pm;pos.eq.dec"
 _fitted = partial(Column, nan=True)
 _velocity = partial(Column, nullable=True)  # null without a distance
+_zero = partial(Column, nullable=True)  # null in tables made before there were these columns
+_V_ERROR = "with the distance's; the zero point's not in it"
 _METHOD = (
     "median: clipped median and ML dispersion of the stars kept; mixture: a Gaussian of a mixture; "
     "members: a cluster among a constant background within its radii"
@@ -40,10 +42,13 @@ KINEMATICS = Table(
         _fitted("sigma_error", _F8, _RATE, "stat.error;pos.pm", "standard error of sigma", low=0),
         _velocity("v_ra", _F8, _SPEED, f"phys.veloc.transverse;{_PMRA}", "velocity of pmra at the distance"),
         _velocity("v_dec", _F8, _SPEED, f"phys.veloc.transverse;{_PMDEC}", "velocity of pmdec at the distance"),
-        _velocity("v_ra_error", _F8, _SPEED, "stat.error;phys.veloc.transverse", "with the distance's", low=0),
-        _velocity("v_dec_error", _F8, _SPEED, "stat.error;phys.veloc.transverse", "with the distance's", low=0),
+        _velocity("v_ra_error", _F8, _SPEED, "stat.error;phys.veloc.transverse", _V_ERROR, low=0),
+        _velocity("v_dec_error", _F8, _SPEED, "stat.error;phys.veloc.transverse", _V_ERROR, low=0),
         _velocity("sigma_v", _F8, _SPEED, "phys.veloc.dispersion", "sigma at the distance", low=0),
         _velocity("sigma_v_error", _F8, _SPEED, "stat.error;phys.veloc.dispersion", "with the distance's", low=0),
+        _zero("absolute", _BOOL, "", "meta.code", "whether motions are on the zero point of a catalog of motions"),
+        _zero("zero_ra_error", _F8, _RATE, f"stat.error;{_PMRA};arith.zp", "of the zero point common to all", low=0),
+        _zero("zero_dec_error", _F8, _RATE, f"stat.error;{_PMDEC};arith.zp", "of the zero point common to all", low=0),
     ),
     keys=FRAME_KEYS[:1],
 )  # fmt: skip

@@ -177,7 +177,7 @@ class _Watch:
         if before != self.seen:
             self.since = now
         near = holder.machine != "" and holder.machine == machine_here()
-        if near and born(holder.pid) != holder.born:
+        if near and born(holder.pid) not in (holder.born, None):
             return False
         if holder.released:
             return None if now - self.since < self.pace.expiry else False

@@ -65,7 +65,7 @@ class Store:
         if not self.is_local:
             buffer = io.BytesIO()
             write(buffer)
-            self._check()
+            self.check_writer()
             self.fs.pipe_file(final, buffer.getvalue())
             return
         with aside(Path(final)) as new:
@@ -73,7 +73,7 @@ class Store:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())
-            self._check()
+            self.check_writer()
             os.replace(new, final)
 
     def commit_tree(self, relative: str, write: Callable[[str], object]) -> None:
@@ -83,12 +83,12 @@ class Store:
             with aside(Path(final)) as new:
                 new.mkdir()
                 write(str(new))
-                self._check()
+                self.check_writer()
                 swap(new, Path(final))
             return
         with TemporaryDirectory() as folder:
             write(folder)
-            self._check()
+            self.check_writer()
             self._upload(Path(folder), final)
 
     def _upload(self, folder: Path, final: str) -> None:
@@ -102,7 +102,7 @@ class Store:
     def publish(self, staged: str, final: str) -> None:
         """Move a finished file or folder to its final place, replacing what was there."""
         source, target = self.locate(staged), self.locate(final)
-        self._check()
+        self.check_writer()
         if not self.is_local:
             if self.fs.isdir(target):
                 self.fs.rm(target, recursive=True)
@@ -156,7 +156,7 @@ class Store:
 
     def remove(self, relative: str) -> None:
         """Remove a file, or a folder and all in it."""
-        self._check()
+        self.check_writer()
         self.fs.rm(self.locate(relative), recursive=True)
 
     def create(self, relative: str, content: bytes) -> bool:
@@ -223,7 +223,8 @@ class Store:
             self._lease = None
             lease.release()
 
-    def _check(self) -> None:
+    def check_writer(self) -> None:
+        """CatalogError where this process held :meth:`lock` and has lost it to another."""
         if self._lease is not None:
             self._lease.check()
 

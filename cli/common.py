@@ -26,11 +26,24 @@ if TYPE_CHECKING:
 
 _WAIT = "piazzi.wait"
 
+_LOCAL = "local"
+
+
+def _named(ctx: click.Context, _: click.Parameter, cluster: str) -> str:
+    """A cluster that there may be: a mistyped one is told before anything is made or waited for."""
+    if cluster != _LOCAL and not ctx.resilient_parsing:  # it needs no check, and verbs that need no Dask none either
+        from compute.graph.clusters import check_cluster
+
+        check_cluster(cluster)
+    return cluster
+
+
 cluster_option = click.option(
     "--cluster",
-    default="local",
+    default=_LOCAL,
     show_default=True,
     metavar="C",
+    callback=_named,
     help="local, slurm, kubernetes, a scheduler address (tcp://..., tls://...) or a scheduler file",
 )
 workers_option = click.option(

@@ -1,8 +1,10 @@
 """``piazzi``: finds the verb, imports only its file, turns errors into one line and an exit code."""
 
+import signal
 import sys
 from importlib import import_module
 from keyword import iskeyword
+from typing import NoReturn
 
 import click
 
@@ -56,10 +58,17 @@ def piazzi():
     """
 
 
+def _leave(*_: object) -> NoReturn:
+    """End as an exception does, so that the catalog is given back and workers are sent away; once is enough."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise SystemExit(128 + signal.SIGTERM)
+
+
 def main() -> None:
-    """Entry point: 0 done, 1 failed, 2 bad usage or unusable input, 3 rejected exposures under --strict."""
+    """Entry point: 0 done, 1 failed, 2 bad usage or unusable input, 3 rejected exposures and --strict, 143 SIGTERM."""
     from catalogs.errors import FailedError, PiazziError, disk_full
 
+    before = signal.signal(signal.SIGTERM, _leave)  # workers start as modules of their own and do not come by here
     try:
         piazzi(prog_name="piazzi")
     except PiazziError as error:
@@ -69,6 +78,8 @@ def main() -> None:
     except OSError as error:  # a lost scheduler, a full or read-only disk, a file that vanished
         print(f"piazzi: {disk_full(error) or error}", file=sys.stderr)
         sys.exit(1)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 if __name__ == "__main__":

@@ -2,19 +2,22 @@
 
 import json
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from catalogs.catalog import open_catalog
+from catalogs.errors import CatalogError
 from cli import common
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from catalogs.catalog import Catalog
+    from compute.graph.stale import Stale
 
-_STAGES = ("ingest", "measure", "correct", "calibrate", "geometry", "frame", "match", "motion")
+_STAGING = ".staging"  # a folder for each stage at work
 
 
 @click.command("status")
@@ -27,11 +30,9 @@ def command(catalog, verify, as_json):
     Only EXPOSURES and the catalog's own records are read. With --verify every table and cube is: digests, rows, columns
     and checksums, files that no record knows and records without a file; exit 1, with a line for each fault.
     """
-    from compute.graph.stale import stale
-
     place = open_catalog(catalog)
     exposures = place.exposures
-    found = stale(place, exposures, remote=verify)
+    found, broken = _stale(place, exposures, verify)
     rejected = exposures.loc[exposures["status"] == "rejected", ["exposure", "path", "reason"]]
     told: dict[str, Any] = {
         "catalog": catalog,
@@ -43,7 +44,8 @@ def command(catalog, verify, as_json):
         "stale": [one._asdict() for one in found],
     }
     if verify:
-        told["faults"], told["verified"] = _verified(place, exposures)
+        faults, told["verified"] = _verified(place, exposures)
+        told["faults"] = broken + faults
     if as_json:
         print(json.dumps(told, indent=2))
     else:
@@ -64,9 +66,22 @@ def _groups(exposures: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def _interrupted(place: "Catalog") -> dict[str, int]:
-    """How many tasks had finished of each stage that was interrupted."""
-    staged = {stage: len(place.store.list(f".staging/{stage}", ".json")) for stage in _STAGES}
-    return {stage: n for stage, n in staged.items() if n}
+    """How many tasks had finished of each stage that was interrupted, and left a folder to go on with."""
+    staged = place.store.list(_STAGING)
+    finished = Counter(path.split("/")[1] for path in staged if path.endswith(".json"))
+    return {stage: finished[stage] for stage in sorted({path.split("/")[1] for path in staged})}
+
+
+def _stale(place: "Catalog", exposures: "pd.DataFrame", verify: bool) -> tuple[list["Stale"], list[str]]:
+    """What is stale; a record that cannot be read is an error, or with `verify` a fault among others."""
+    from compute.graph.stale import stale
+
+    try:
+        return stale(place, exposures, remote=verify), []
+    except CatalogError as error:
+        if not verify:
+            raise
+        return [], [str(error)]
 
 
 def _verified(place: "Catalog", exposures: "pd.DataFrame") -> tuple[list[str], dict[str, int]]:

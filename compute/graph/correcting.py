@@ -19,7 +19,7 @@ from catalogs.tables import EXPOSURES, MEASUREMENTS
 from compute.graph.apply import Progress, apply
 from compute.graph.client import WarmKernels
 from compute.graph.journal import Journal
-from compute.graph.publish import record_key
+from compute.graph.publish import is_table, record_key
 from compute.stages.distortion import (
     Calibration,
     choose_calibration,
@@ -63,7 +63,7 @@ def recover_corrections(catalog: Catalog) -> None:
         record = records.get(key)
         if record is None or any(record[name] != row[name] for name in ("sha256", "measured_with")):
             continue
-        if _has_moved(catalog.store, record["staged"], measurement_path(row)):
+        if is_table(catalog.store, measurement_path(row), record):
             found[key] = record
     if found:
         _note(catalog, found)
@@ -147,13 +147,6 @@ def correct_table(
     record["table_sha256"] = store.sha256(staged)
     journal.write(record["key"], record)
     return record
-
-
-def _has_moved(store: Store, staged: str, place: str) -> bool:
-    """Whether a staged table is at its place; an object store, which copies and then removes, may show it twice."""
-    if not store.exists(place):
-        return False
-    return not store.exists(staged) or store.read_bytes(staged) == store.read_bytes(place)
 
 
 def _note(catalog: Catalog, found: Mapping[str, _Record]) -> None:

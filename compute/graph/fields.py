@@ -1,13 +1,28 @@
 """Which exposures are of a field, in a catalog that may hold several."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from catalogs.catalog import Catalog
+from catalogs.errors import UnusableError
 from compute.settings import FrameSettings
 from compute.stages.frame.groups import choose
 from compute.stages.plane import Plane
 
-__all__ = ["beyond", "field_exposures", "known_plane"]
+__all__ = ["beyond", "field_exposures", "framed", "known_plane"]
+
+
+def framed(catalog: Catalog, stage: str, field: str) -> Mapping[str, Any]:
+    """What the manifest tells of a field's master frames; UnusableError for `stage` unless they are there and whole."""
+    frames, place = catalog.manifest.provenance.get("frame", {}), f"{stage}: field {field}"
+    if field not in frames:
+        raise UnusableError(place, f"frames of {', '.join(frames) or 'none'}", "master frames of it")
+    if not frames[field]["digest"]:
+        found = "frames that a run was replacing when it ended"
+        raise UnusableError(place, found, "whole ones: give piazzi frame again")
+    return frames[field]
 
 
 def known_plane(catalog: Catalog, field: str, settings: FrameSettings) -> Plane | None:

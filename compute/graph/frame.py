@@ -1,7 +1,7 @@
 """Stage `frame` on a cluster: solve each frame, place each exposure, gather each tile, publish the whole."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -12,13 +12,22 @@ from catalogs.catalog import Catalog, field_path, measurement_path
 from catalogs.errors import UnusableError
 from catalogs.masters import TRANSFORMS
 from catalogs.parquet import read_table, write_table
+from catalogs.records import read_json
 from compute.graph.apply import Progress, run_all
 from compute.graph.fields import beyond, field_exposures, known_plane
-from compute.graph.frame_tasks import gather_tile, place_exposure, placed_files, solve_frame, transform_file
+from compute.graph.frame_tasks import (
+    gather_tile,
+    place_exposure,
+    placed_files,
+    solve_frame,
+    tile_record,
+    transform_file,
+)
 from compute.graph.made import INPUTS, exposures_made_of, record_files, versions
 from compute.graph.pipeline import Report
 from compute.graph.references import digest, near, stage_sources
 from compute.graph.scales import SCALE_TABLES
+from compute.graph.staged import finished, reached, whole_record
 from compute.settings import FrameSettings, ReferenceSettings
 from compute.stages.frame.groups import FrameKey, frames, lay_plane
 from compute.stages.frame.ties import shared
@@ -172,10 +181,12 @@ def _place(job: _Job, client: Client, placed: pd.DataFrame, progress: Progress |
     frame_of = {(k.instrument, k.filter, k.epoch): n for n, k in enumerate(job.keys)}
     number_of = {key: n for n, key in enumerate(zip(job.rows["exposure"], job.rows["detector"], strict=True))}
     n_epochs = len({key.epoch for key in job.keys})
-    done, due = set(job.store.list(f"{job.folder}/stars", ".json")), {}
+    due = {}
     for row in placed.to_dict("records"):
         number = number_of.get((row["exposure"], row["detector"]))
-        if number is None or placed_files(job.folder, number)[1] in done:  # a reference catalog's row, or done
+        if number is None:  # a reference catalog's row
+            continue
+        if reached(job.store, *placed_files(job.folder, number)) is not None:  # done by a run that was killed
             continue
         frame_number = frame_of[row["instrument"], row["filter"], row["epoch"]]
         due[f"{row['exposure']}-{row['detector']}"] = (
@@ -187,6 +198,7 @@ def _place(job: _Job, client: Client, placed: pd.DataFrame, progress: Progress |
 def _gather(job: _Job, client: Client, placed: pd.DataFrame, progress: Progress | None) -> dict[str, int]:
     """Stage MASTER and MATCHES by tile; how many stars each frame has."""
     parts = _parts(job)
+    done = _gathered(job, parts)
     names, keys = shared(job.rows, placed), list(job.keys)
     least = [_least(job.settings, placed, key) for key in keys]
     due = {
@@ -194,14 +206,21 @@ def _gather(job: _Job, client: Client, placed: pd.DataFrame, progress: Progress 
             job.store, job.folder, job.field, (i, j), parts[i, j], keys, least, names, job.plane, job.settings
         )
         for i, j in sorted(parts)
-        if not job.store.exists(f"{job.folder}/tiles/{i}_{j}.json")
+        if f"{i}_{j}" not in done
     }  # fmt: skip
     run_all(client, "gather", gather_tile, due, progress)
     counts = dict.fromkeys(("_".join((k.instrument, k.filter, k.epoch_name)) for k in keys), 0)
-    for record in job.store.list(f"{job.folder}/tiles", ".json"):
-        for number, n in json.loads(job.store.read_bytes(record))["stars"].items():
+    for tile in parts:
+        for number, n in read_json(job.store, tile_record(job.folder, tile))["stars"].items():
             counts[list(counts)[int(number)]] += n
     return counts
+
+
+def _gathered(job: _Job, tiles: Iterable[tuple[int, int]]) -> set[str]:
+    """Names of the tiles that a run which was killed had finished, and perhaps moved to their places."""
+    found = {f"{i}_{j}": whole_record(job.store, tile_record(job.folder, (i, j))) for i, j in tiles}
+    records = {name: record for name, record in found.items() if record is not None}
+    return finished(job.store, job.folder, records, (job.target["matches"], job.target["master"]))
 
 
 def _parts(job: _Job) -> dict[tuple[int, int], list[tuple[str, int]]]:
@@ -209,9 +228,8 @@ def _parts(job: _Job) -> dict[tuple[int, int], list[tuple[str, int]]]:
     found: dict[tuple[int, int], list[tuple[str, int]]] = {}
     for number in range(len(job.rows)):
         stars, record = placed_files(job.folder, number)
-        if job.store.exists(record):
-            for batch, (i, j) in enumerate(json.loads(job.store.read_bytes(record))):
-                found.setdefault((i, j), []).append((stars, batch))
+        for batch, (i, j) in enumerate(reached(job.store, stars, record) or ()):
+            found.setdefault((i, j), []).append((stars, batch))
     return found
 
 
@@ -223,6 +241,7 @@ def _least(settings: FrameSettings, placed: pd.DataFrame, key: FrameKey) -> int:
 
 def _publish(job: _Job, catalog: Catalog, solved: pd.DataFrame, counts: dict[str, int]) -> None:
     """Move the three datasets of the field to their places, and record what they were made from."""
+    job.store.check_writer()  # another that took the catalog over has cleared what was staged
     if not any(counts.values()):
         raise UnusableError(f"frame {job.field}", "no star in enough exposures", f"{job.settings.min_found} exposures")
     ties = f"{job.folder}/{_TIES.format(job.target['transforms'])}"

@@ -22,7 +22,7 @@ from compute.stages.frame.ties import read_transform, transforms
 from compute.stages.linking.sample import COLUMNS, LINKED
 from compute.stages.plane import Plane
 
-__all__ = ["gather_tile", "place_exposure", "placed_files", "solve_frame", "transform_file"]
+__all__ = ["gather_tile", "place_exposure", "placed_files", "solve_frame", "tile_record", "transform_file"]
 
 
 def solve_frame(
@@ -74,14 +74,22 @@ def gather_tile(
     epochs = sorted({key.epoch for key in keys})
     epoch_of = np.array([epochs.index(key.epoch) for key in keys])
     found = tile_stars(placed, tile, epoch_of, np.array(least), names, plane, settings)
-    counts = {}
+    counts, parts_of = {}, dict[str, str]()
     for frame, master in found.masters.items():
-        place_of = f"{folder}/{frame_path(field, *keys[frame][:2], keys[frame].epoch_name)}"
-        _write(store, f"{place_of}/part-{i}_{j}.parquet", master, MASTER)
-        counts[str(frame)] = len(master)
+        place_of = f"{frame_path(field, *keys[frame][:2], keys[frame].epoch_name)}/part-{i}_{j}.parquet"
+        _write(store, f"{folder}/{place_of}", master, MASTER)
+        counts[str(frame)], parts_of[place_of] = len(master), store.sha256(f"{folder}/{place_of}")
     if len(found.matches):
-        _write(store, f"{folder}/{field_path('matches', field)}/part-{i}_{j}.parquet", found.matches, MATCHES)
-    _record(store, f"{folder}/tiles/{i}_{j}.json", {"stars": counts, "matches": len(found.matches)})
+        place_of = f"{field_path('matches', field)}/part-{i}_{j}.parquet"
+        _write(store, f"{folder}/{place_of}", found.matches, MATCHES)
+        parts_of[place_of] = store.sha256(f"{folder}/{place_of}")
+    record = {"stars": counts, "matches": len(found.matches), "parts": parts_of}
+    _record(store, tile_record(folder, tile), record)
+
+
+def tile_record(folder: str, tile: tuple[int, int]) -> str:
+    """Where the record of a tile is staged: stars of each frame, and the digests of its `parts` by their places."""
+    return f"{folder}/tiles/{tile[0]}_{tile[1]}.json"
 
 
 def _read(store: Store, path: str, table: Table, columns: list[str] | None = None) -> pd.DataFrame:

@@ -1,12 +1,17 @@
 """What a running stage has finished so far, kept beside the catalog until the stage is published."""
 
+import errno
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
+from catalogs.errors import CatalogError
+from catalogs.records import read_json
 from catalogs.store import Store
 
 _FOLDER = ".staging"
+_WRITTEN_MEANWHILE = errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST
 
 
 class Journal:
@@ -40,12 +45,28 @@ class Journal:
         self.store.commit(self.path(key), lambda file: file.write(text.encode()))
 
     def read(self) -> dict[str, dict[str, Any]]:
-        """All records by key, in order of key."""
-        paths = self.store.list(self.folder, ".json")
-        return {p.rsplit("/", 1)[-1].removesuffix(".json"): json.loads(self.store.read_bytes(p)) for p in sorted(paths)}
+        """All records by key, in order of key; a damaged one is no evidence, and left out."""
+        records = {}
+        for path in self.store.list(self.folder, ".json"):
+            with suppress(CatalogError):
+                records[path.rsplit("/", 1)[-1].removesuffix(".json")] = read_json(self.store, path)
+        return records
 
     def clear(self) -> None:
-        """Remove every record, then whatever is staged with them."""
+        """Remove every record, then whatever is staged with them.
+
+        A worker of an abandoned run may write here meanwhile: what it leaves after a second try goes with the next
+        clear.
+        """
+        for _ in range(2):
+            try:
+                self._remove()
+                return
+            except OSError as error:
+                if error.errno not in _WRITTEN_MEANWHILE:
+                    raise
+
+    def _remove(self) -> None:
         for path in self.store.list(self.folder, ".json"):
             self.store.remove(path)
         if self.store.exists(self.folder):

@@ -1,6 +1,5 @@
 """Stage `kinematics` on a cluster: a population a task; the table is published whole."""
 
-import hashlib
 import json
 from typing import Any
 
@@ -12,16 +11,17 @@ from distributed import Client
 from catalogs.catalog import Catalog, field_path
 from catalogs.errors import PiazziError, UnusableError
 from catalogs.kinematics import KINEMATICS
-from catalogs.motions import with_magnitudes
+from catalogs.motions import ZERO_POINTS, with_magnitudes
 from catalogs.parquet import read_table, write_table
 from catalogs.store import Store
 from compute.graph.apply import Progress, apply
-from compute.graph.made import record_files, versions
+from compute.graph.made import file_digests, read_files, record_files, versions
 from compute.graph.pipeline import Report
+from compute.graph.scales import read_folder
 from compute.settings import ComparisonSettings, KinematicsSettings, PopulationSettings
 from compute.stages.kinematics.choose import usable
 from compute.stages.kinematics.compare import compare, pair_by_place
-from compute.stages.kinematics.measure import measure
+from compute.stages.kinematics.measure import measure, on_zero_point
 from compute.stages.reference import load
 
 __all__ = ["WARM", "kinematics"]
@@ -29,6 +29,7 @@ __all__ = ["WARM", "kinematics"]
 WARM = "compute.kernels.warm_kinematics"
 _COLUMNS = [
     "star_id", "ra", "dec", "ref_epoch", "pmra", "pmdec", "pmra_error", "pmdec_error", "pmra_pmdec_corr", "flags",
+    "absolute",
 ]  # fmt: skip
 _PART = "{}/part-0.parquet"
 
@@ -49,18 +50,16 @@ def kinematics(
     Raises
     ------
     UnusableError
-        Where the field has no motions, or the catalog to compare with cannot be used.
+        Where the field has no motions or not all that were published, or the catalog to compare with cannot be used.
     PiazziError
         Where no population can be measured, with a line for each.
     """
-    paths = catalog.store.list(field_path("motions", field), ".parquet")
-    if not paths:
-        raise UnusableError(f"kinematics: field {field}", _moved(catalog), "those that `piazzi motion` makes")
+    digests = _published(catalog, field)
+    paths = [path for path in digests if path.startswith("motions/")]
     report, target = Report("kinematics", unit="populations"), _PART.format(field_path("kinematics", field))
-    bytes_ = [hashlib.sha256(catalog.store.read_bytes(path)).hexdigest() for path in paths]
     # Whatever it may have become since: an unusable one is told before anything is fitted.
     compared = None if settings.compare is None else _plain(_compared(catalog.store, paths, settings, settings.compare))
-    made_of = settings.digest(json.dumps([bytes_, versions(), compared]))
+    made_of = settings.digest(json.dumps([list(digests.values()), versions(), compared]))
     past = catalog.manifest.provenance.get("kinematics", {})
     known = past.get(field, {})
     if known.get("digest") == made_of and not fresh and catalog.store.exists(target):
@@ -69,7 +68,9 @@ def kinematics(
         return report
     found = _found(catalog.store, client, paths, settings, report, progress)
     numbers = {name: told for name, (_, told) in found.items()}
-    rows = KINEMATICS.conform(pd.concat([rows for rows, _ in found.values()], ignore_index=True))
+    rows = pd.concat([rows for rows, _ in found.values()], ignore_index=True)
+    zero_points = read_folder(catalog.store, field_path("zero_points", field), ZERO_POINTS)
+    rows = on_zero_point(rows, _motions(catalog.store, paths)["absolute"], zero_points)
     entry = {"digest": made_of, "rows": len(rows), "settings": settings.model_dump(mode="json"), "versions": versions()}
     entry |= {"numbers": _plain(numbers), "rejected": report.rejected}
     entry["made_of"] = {"motion": catalog.manifest.provenance.get("motion", {}).get(field, {}).get("digest", "")}
@@ -81,6 +82,27 @@ def kinematics(
     entry["files"] = record_files(catalog, "kinematics", field, [target])
     catalog.write_manifest(catalog.manifest.with_stage("kinematics", {**past, field: entry}))
     return report
+
+
+def _published(catalog: Catalog, field: str) -> dict[str, str]:
+    """Digests of the files of a field's MOTIONS and ZERO_POINTS, which are as `piazzi motion` has published them."""
+    place = f"kinematics: field {field}"
+    paths = [path for name in ("motions", "zero_points") for path in catalog.store.list(field_path(name, field))]
+    if not any(path.startswith("motions/") for path in paths):
+        raise UnusableError(place, _moved(catalog), "those that `piazzi motion` makes")
+    entry = catalog.manifest.provenance.get("motion", {}).get(field)
+    if entry is None:  # a run ended between one table and the manifest
+        raise UnusableError(place, "motions not published whole", "all of them: give `piazzi motion` again")
+    if lost := sorted(set(entry.get("parts", ())) - set(paths)):
+        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+        raise UnusableError(place, f"no {lost[0]}{more}", "all its motions: give `piazzi motion` again")
+    digests = file_digests(catalog.store, [path for path in paths if path.endswith(".parquet")])
+    recorded = read_files(catalog.store, "motion", field, entry) or {}
+    if changed := [path for path, digest in digests.items() if recorded.get(path, digest) != digest]:
+        raise UnusableError(
+            place, f"{changed[0]} with other bytes than were published", "those: give `piazzi motion --fresh` again"
+        )
+    return digests
 
 
 def _found(
@@ -139,7 +161,10 @@ def _compared(
 ) -> list[dict[str, Any]]:
     """Bins of magnitude in which motions are compared with those of another catalog."""
     ours = _motions(store, paths)
+    found = len(ours)
     ours = ours[usable(ours, settings)].sort_values("star_id", kind="stable", ignore_index=True)
+    if ours.empty:
+        raise UnusableError("kinematics: compare", f"0 usable of {found} stars", "some within max_error without flags")
     reference = comparison.reference
     if reference.radius is None:
         centre, reach = _around(ours)
@@ -149,13 +174,17 @@ def _compared(
     if theirs.empty:
         raise UnusableError(f"kinematics: {known.name}", "no motions near the field", "motions to compare with")
     first, second = pair_by_place(ours, theirs, comparison.radius)
-    bins = compare(ours.iloc[first], theirs.iloc[second], comparison.magnitudes, settings.clip)
+    try:
+        bins = compare(ours.iloc[first], theirs.iloc[second], comparison.magnitudes, settings.clip)
+    except ValueError as error:
+        raise PiazziError(f"kinematics: {known.name}: {error}") from None
     if bins.empty:
         near = f"{len(first)} of {len(theirs)} sources with motions within {comparison.radius:g} mas of a star"
         if len(first):
             near += ", of magnitudes {:.2f} to {:.2f}".format(*theirs["mag"].iloc[second].agg(["min", "max"]))
         edges = ", ".join(f"{edge:g}" for edge in comparison.magnitudes)
-        raise UnusableError(f"kinematics: {known.name}", near, f"ten in a bin of magnitude between edges {edges}")
+        some = f"ten with errors in a bin of magnitude between edges {edges}"
+        raise UnusableError(f"kinematics: {known.name}", near, some)
     return bins.to_dict("records")
 
 

@@ -10,22 +10,23 @@ from typing import Any
 import pandas as pd
 
 from catalogs.catalog import Catalog
+from catalogs.records import find_json, read_json
 from catalogs.store import Store
 
 __all__ = [
-    "INPUTS", "cube_name", "entered", "exposures_made_of", "file_digests", "read_files", "record_cube", "record_files",
-    "record_report", "reported", "solution", "stage_digests", "sweep_staging", "versions",
+    "INPUTS", "LIBRARIES", "cube_name", "entered", "exposures_made_of", "file_digests", "read_files", "record_cube",
+    "record_files", "record_report", "reported", "solution", "stage_digests", "sweep_staging", "versions",
 ]  # fmt: skip
 
 INPUTS = ["sha256", "measured_with", "corrected_with"]  # of EXPOSURES: what frames depend on
-_LIBRARIES = ("numpy", "scipy", "numba", "astropy", "pandas", "pyarrow")
+LIBRARIES = ("numpy", "scipy", "numba", "astropy", "pandas", "pyarrow")  # that results depend on
 _RECORDS, _REPORTED = ".records", "reports/made_of.json"
 _AT_ONCE = 4  # files read together
 
 
 def versions() -> dict[str, str]:
     """Versions of piazzi and of the libraries that results depend on."""
-    return {name: version(name) for name in ("piazzi", *_LIBRARIES)}
+    return {name: version(name) for name in ("piazzi", *LIBRARIES)}
 
 
 def entered(rows: pd.DataFrame) -> pd.Series:
@@ -94,17 +95,16 @@ def record_report(catalog: Catalog) -> None:
 
 
 def reported(catalog: Catalog) -> dict[str, str] | None:
-    """What :func:`record_report` wrote; None without a report."""
-    text = catalog.store.get(_REPORTED)
-    return None if text is None else json.loads(text)
+    """What :func:`record_report` wrote; None without a report, CatalogError where it is damaged."""
+    return find_json(catalog.store, _REPORTED)
 
 
 def read_files(store: Store, stage: str, name: str, entry: Mapping[str, Any]) -> dict[str, str] | None:
     """What :func:`record_files` wrote; None where it is not what the manifest's `entry` speaks of."""
-    text = store.get(_place(stage, name))
-    if text is None or store.sha256(_place(stage, name)) != entry.get("files"):
+    place = _place(stage, name)
+    if not store.exists(place) or store.sha256(place) != entry.get("files"):
         return None
-    return json.loads(text)
+    return read_json(store, place)
 
 
 def _place(stage: str, name: str) -> str:

@@ -12,6 +12,7 @@ from catalogs.masters import MASTER, MATCHES
 from catalogs.parquet import read_table, write_table
 from catalogs.store import Store
 from compute.graph.apply import Progress, run_all
+from compute.graph.fields import framed
 from compute.graph.made import exposures_made_of, record_files, versions
 from compute.graph.pipeline import Report
 from compute.graph.references import digest, near, read_sources, stage_sources
@@ -46,17 +47,15 @@ def match(
     Raises
     ------
     UnusableError
-        Where the field has no master frames, or the reference cannot be used.
+        Where the field has no master frames, or half replaced ones; where the reference cannot be used.
     """
-    frames = catalog.manifest.provenance.get("frame", {})
-    if field not in frames:
-        raise UnusableError(f"match: field {field}", f"frames of {', '.join(frames) or 'none'}", "master frames of it")
-    plane, report = Plane(**frames[field]["plane"]), Report("match", unit="tiles")
-    known = load(near(reference, frames[field]["settings"]["within"]), (plane.ra, plane.dec))
+    made = framed(catalog, "match", field)
+    plane, report = Plane(**made["plane"]), Report("match", unit="tiles")
+    known = load(near(reference, made["settings"]["within"]), (plane.ra, plane.dec))
     name = re.sub(r"[^A-Za-z0-9_.+-]", "_", known.name)
     corrected = corrected_exposures(catalog, field)
     inputs = [part[_INPUTS].to_numpy().tolist() for part in corrected.values()]
-    made_of = settings.digest(frames[field]["digest"], digest(known, reference), name, json.dumps(inputs))
+    made_of = settings.digest(made["digest"], digest(known, reference), name, json.dumps(inputs))
     told = exposures_made_of(pd.concat(corrected.values())) if corrected else {}
     past = catalog.manifest.provenance.get("match", {})
     parts = [m for path in catalog.store.list(field_path("master", field), ".parquet") if (m := _PART.search(path))]
@@ -72,7 +71,7 @@ def match(
         place = f"{name}-{'_'.join(part.groups())}.parquet"
         work[place] = (
             catalog.store, f"{folder}/out/{place}", frame_path(field, *part.groups()[:3]), staged[float(part[3])],
-            name, (int(part[4]), int(part[5])), plane, settings, frames[field]["settings"]["reserve"],
+            name, (int(part[4]), int(part[5])), plane, settings, made["settings"]["reserve"],
         )  # fmt: skip
     run_all(client, "match", _match_tile, work, progress)
     if not catalog.store.list(f"{folder}/out", ".parquet"):
@@ -86,7 +85,7 @@ def match(
     publish_scales(catalog.store, folder, field, name)
     entry = {"digest": made_of, "rows": rows, "settings": settings.model_dump(mode="json"), "versions": versions()}
     entry |= {
-        "made_of": {"frame": frames[field]["digest"], "exposures": told},
+        "made_of": {"frame": made["digest"], "exposures": told},
         "files": record_files(catalog, "match", f"{field}/{name}", _files(catalog, field, name)),
         "reference": reference.model_dump(mode="json"),
         "notes": list(known.notes),

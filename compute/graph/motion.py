@@ -10,9 +10,10 @@ from catalogs.motions import MOTIONS
 from compute.graph.apply import Progress, apply, run_all
 from compute.graph.made import record_files, versions
 from compute.graph.motion_inputs import inputs, observers, placed_exposures
-from compute.graph.motion_tasks import FITTED, Job, align_field, fit_tile
+from compute.graph.motion_tasks import FITTED, Job, align_field, fit_tile, fitted_record
 from compute.graph.pipeline import Report
 from compute.graph.scales import read_folder
+from compute.graph.staged import finished, whole_record
 from compute.settings import MotionSettings, ReferenceSettings
 from compute.stages.motion.field import epochs_of
 from compute.stages.motion.table import Common
@@ -57,8 +58,9 @@ def motion(
     folder = _staging(catalog, field, made.digest, fresh)
     job = Job(catalog.store, folder, field, made.keys, epochs, made.tiles, made.plane, settings)
     numbers, common = _align(client, job, (made.first, made.zero, ties), progress)
-    done = set(catalog.store.list(f"{folder}/{FITTED}"))
-    due = {f"{i}_{j}": (job, (i, j), common) for i, j in made.tiles if f"{folder}/{FITTED}/{i}_{j}.json" not in done}
+    found = {f"{i}_{j}": whole_record(catalog.store, fitted_record(folder, (i, j))) for i, j in made.tiles}
+    done = finished(catalog.store, folder, {name: one for name, one in found.items() if one is not None}, ())
+    due = {name: (job, tile, common) for name, tile in zip(found, made.tiles, strict=True) if name not in done}
     run_all(client, "motion", fit_tile, due, progress)
     entry = {"settings": settings.model_dump(mode="json"), "versions": versions(), **numbers, "digest": made.digest}
     entry["reference"] = reference and reference.model_dump(mode="json")
@@ -70,10 +72,14 @@ def motion(
 
 def _notes(field: str, entry: dict[str, Any]) -> list[dict[str, Any]]:
     """What to know of a field's motions beside the tables; the same when they are found made."""
-    if entry.get("settled", True):
-        return []
-    note = f"the aligning stars still change after {entry['rounds']} rounds; allow more, or set their limits wider"
-    return [{"exposure": field, "note": note}]
+    notes = []
+    if not entry.get("settled", True):
+        notes.append(
+            f"the aligning stars still change after {entry['rounds']} rounds; allow more, or set their limits wider"
+        )
+    if entry["settings"]["parallax"] and entry.get("parallaxes", entry["stars"]) < entry["stars"]:
+        notes.append(f"parallax fitted for {entry['parallaxes']} of {entry['stars']} stars")
+    return [{"exposure": field, "note": note} for note in notes]
 
 
 def _staging(catalog: Catalog, field: str, digest: str, fresh: bool) -> str:
@@ -101,8 +107,9 @@ def _align(client: Client, job: Job, inputs: tuple, progress: Progress | None) -
 
 
 def _publish(catalog: Catalog, job: Job, entry: dict[str, Any]) -> None:
-    """Move both tables of the field to their places, then record what they were made from."""
-    entry = entry | _counted(job)
+    """Move both tables of the field to their places, then record what they were made from: `entry`, completed here."""
+    catalog.store.check_writer()  # another that took the catalog over has cleared what was staged
+    entry |= _counted(job)
     others = {name: made for name, made in _past(catalog).items() if name != job.field}
     catalog.write_manifest(catalog.manifest.with_stage("motion", others))  # until both are moved
     catalog.store.remove(f"{job.folder}/{FITTED}")  # what is being moved is no longer there to go on with
@@ -115,9 +122,12 @@ def _publish(catalog: Catalog, job: Job, entry: dict[str, Any]) -> None:
 
 
 def _counted(job: Job) -> dict[str, Any]:
-    """How many stars have a motion, and the median errors of those that align [mas/yr]."""
+    """How many stars have a motion, how many a parallax, and the median errors of those that align [mas/yr]."""
     parts = read_folder(job.store, f"{job.folder}/{field_path('motions', job.field)}", MOTIONS)
     if parts.empty:
         raise UnusableError(f"motion: field {job.field}", "no star seen at two epochs", "some")
     errors = parts.loc[parts["aligning"], ["pmra_error", "pmdec_error"]]
-    return {"stars": len(parts), "median_error": errors.median().tolist()}
+    return {
+        "stars": len(parts), "parallaxes": int(parts["parallax"].notna().sum()),
+        "median_error": errors.median().tolist(),
+    }  # fmt: skip

@@ -1,6 +1,7 @@
 """What motions are made from: master frames, catalogs or frames of other catalogs, and where the observer was."""
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,6 +13,8 @@ from catalogs.catalog import Catalog, field_path, open_catalog
 from catalogs.errors import UnusableError
 from catalogs.masters import MASTER, TRANSFORMS
 from catalogs.references.columns import CORRELATIONS
+from catalogs.store import Store
+from compute.graph.fields import framed
 from compute.graph.pipeline import versions
 from compute.graph.references import digest, near
 from compute.graph.scales import read_folder
@@ -23,6 +26,7 @@ from compute.stages.reference import load, propagated
 
 __all__ = ["Inputs", "inputs", "observers", "placed_exposures"]
 
+_FRAME = re.compile(r"((?:.*/)?)master/(field=([^/\\]+)/instrument=[^/\\]+/filter=[^/\\]+/epoch=[\d.]+)/?")
 _PART = re.compile(r"instrument=([^/]+)/filter=([^/]+)/epoch=([^/]+)/part-(-?\d+)_(-?\d+)\.parquet")
 _OBSERVER = ["observer_x", "observer_y", "observer_z"]
 
@@ -47,22 +51,20 @@ def inputs(catalog: Catalog, field: str, settings: MotionSettings, reference: Re
     Raises
     ------
     UnusableError
-        Where the field has no master frames, or a catalog that is needed cannot be had.
+        Where the field has no master frames, or half replaced ones; where a catalog that is needed cannot be had.
     """
-    frames = catalog.manifest.provenance.get("frame", {})
-    if field not in frames:
-        raise UnusableError(f"motion: field {field}", f"frames of {', '.join(frames) or 'none'}", "master frames of it")
+    frames = framed(catalog, "motion", field)
     parts = [m for path in catalog.store.list(field_path("master", field), ".parquet") if (m := _PART.search(path))]
     keys = tuple(sorted({FrameKey(part[1], part[2], float(part[3])) for part in parts}))
     tiles = tuple(sorted({(int(part[4]), int(part[5])) for part in parts}))
-    plane, within = Plane(**frames[field]["plane"]), frames[field]["settings"]["within"]
+    plane, within = Plane(**frames["plane"]), frames["settings"]["within"]
     times = {key.epoch for key in keys if not settings.filters or key.filter in settings.filters}
     first, zero = (
-        _known(catalog, chosen, plane, within, min(times, default=0.0))
+        _known(catalog, field, chosen, plane, within, min(times, default=0.0))
         for chosen in (_first(settings, reference, len(times)), _zero(settings, reference))
     )
     digests = [digest(known, known.settings) for known in (first, zero) if known is not None]
-    made_of = settings.digest(field, frames[field]["digest"], *digests, json.dumps(versions(), sort_keys=True))
+    made_of = settings.digest(field, frames["digest"], *digests, json.dumps(versions(), sort_keys=True))
     return Inputs(keys, tiles, plane, first, zero, made_of)
 
 
@@ -84,29 +86,38 @@ def _zero(settings: MotionSettings, reference: ReferenceSettings | None) -> Refe
 
 
 def _known(
-    catalog: Catalog, chosen: ReferenceSettings | str | None, plane: Plane, within: float, seen: float
+    catalog: Catalog, field: str, chosen: ReferenceSettings | str | None, plane: Plane, within: float, seen: float
 ) -> Known | None:
     """A reference catalog or master frame, and its sources as they are at the Julian year `seen`."""
     if chosen is None:
         return None
     if isinstance(chosen, str):
-        return _frame(catalog, chosen, seen)
+        return _frame(catalog, field, chosen, seen)
     settings = near(chosen, within)
     read = load(settings, (plane.ra, plane.dec))
     return Known(read.name, read.sources, propagated(read.sources, seen, settings), settings, read.systematics.pm)
 
 
-def _frame(catalog: Catalog, path: str, seen: float) -> Known:
-    """A master frame of this or another catalog as a reference catalog."""
-    place, found, frame = path.rpartition("master/")
-    if not found:
-        raise UnusableError("motion: first_epoch", repr(path), f"{REFERENCE}, or PATH/master/field=.../epoch=...")
+def _frame(catalog: Catalog, field: str, path: str, seen: float) -> Known:
+    """A master frame of another field or catalog as a reference catalog."""
+    parts = _FRAME.fullmatch(path)
+    if parts is None:
+        form = f"{REFERENCE}, or PATH/master/field=.../instrument=.../filter=.../epoch=..."
+        raise UnusableError("motion: first_epoch", repr(path), form)
+    place, frame, of = parts.groups()
     store = open_catalog(place).store if place else catalog.store
+    if of == field and _real(store) == _real(catalog.store):  # its positions are an epoch already
+        raise UnusableError(f"motion: first_epoch {path}", f"a frame of field {field} itself", "one of another")
     master = read_folder(store, f"master/{frame}", MASTER)
     if master.empty:
         raise UnusableError(f"motion: first_epoch {path}", "no stars", "a folder of a master frame")
     settings, sources = ReferenceSettings(file=path), _sources(master)
     return Known(frame.replace("/", " "), sources, propagated(sources, seen, settings), settings)
+
+
+def _real(store: Store) -> str:
+    """Where a catalog is, whatever links lead there."""
+    return os.path.realpath(store.root) if store.is_local else store.url
 
 
 def placed_exposures(catalog: Catalog, field: str) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """What workers run to make motions: the field's alignment once, then each tile's stars."""
 
+import json
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,12 +18,12 @@ from compute.settings import MotionSettings
 from compute.stages.frame.groups import FrameKey
 from compute.stages.frame.ties import read_transform
 from compute.stages.motion.field import solve_field, star_positions
-from compute.stages.motion.judged import trends
+from compute.stages.motion.judged import Exposure, trends
 from compute.stages.motion.positions import Epoch, Known, magnitudes
 from compute.stages.motion.table import Common, motions_table
 from compute.stages.plane import Plane
 
-__all__ = ["FITTED", "Job", "align_field", "fit_tile"]
+__all__ = ["FITTED", "Job", "align_field", "fit_tile", "fitted_record"]
 
 FITTED = "fitted"  # folder of the records of tiles that are done
 
@@ -79,7 +80,7 @@ def align_field(
     for epoch in job.epochs:
         if epoch.key:
             placed = [
-                (read_transform(row), (row["x_end"], row["y_end"]))
+                Exposure(row["detector"], read_transform(row), (row["x_end"], row["y_end"]))
                 for row in ties.to_dict("records")
                 if (row["instrument"], row["filter"], row["epoch"]) == epoch.key
             ]
@@ -99,11 +100,19 @@ def fit_tile(job: Job, tile: tuple[int, int], common: Common) -> None:
     positions = star_positions(job.epochs, masters, sources, job.plane)
     ids = sources.set_index("star_id")["id"]
     found = motions_table(positions, job.epochs, common, members, mags, ids, job.plane, job.settings)
+    parts = {}
     if len(found):
-        i, j = tile
-        path = f"{job.folder}/{field_path('motions', job.field)}/part-{i}_{j}.parquet"
+        place = f"{field_path('motions', job.field)}/part-{tile[0]}_{tile[1]}.parquet"
+        path = f"{job.folder}/{place}"
         job.store.commit(path, lambda file: write_table(found, with_magnitudes(mags.columns), file))
-    job.store.commit(f"{job.folder}/{FITTED}/{tile[0]}_{tile[1]}.json", lambda file: file.write(b"{}"))
+        parts[place] = job.store.sha256(path)
+    record = json.dumps({"parts": parts}).encode()
+    job.store.commit(fitted_record(job.folder, tile), lambda file: file.write(record))
+
+
+def fitted_record(folder: str, tile: tuple[int, int]) -> str:
+    """Where the record of a tile that is done is staged: the digests of its `parts` by their places."""
+    return f"{folder}/{FITTED}/{tile[0]}_{tile[1]}.json"
 
 
 def _read(store: Store, path: str) -> pd.DataFrame:

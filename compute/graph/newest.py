@@ -3,12 +3,12 @@
 Told from names and attributes; a cube is read only where these leave it open whether it is the one that was used.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from catalogs.catalog import Catalog
+from catalogs.records import read_json
 from catalogs.store import Store
 from compute.graph.made import solution
 
@@ -19,7 +19,7 @@ class _Cube:
     """One cube: where it is, for which camera and times [MJD], and what it was solved from."""
 
     def __init__(self, store: Store, path: str, solved: str | None):
-        attrs = json.loads(store.read_bytes(f"{path}/.zattrs"))
+        attrs = read_json(store, f"{path}/.zattrs")
         since, until = attrs.get("valid_from"), attrs.get("valid_to")
         self.store, self.path, self.solution = store, path, solved
         _, self.kind, self.camera, self.name = path.split("/")

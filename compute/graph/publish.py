@@ -7,6 +7,7 @@ import pandas as pd
 
 from catalogs.catalog import Catalog, measurement_path, own_epsf_path
 from catalogs.errors import UnusableError
+from catalogs.store import Store
 from catalogs.tables import EXPOSURES
 from compute.graph.entering import entered
 from compute.graph.journal import Journal
@@ -32,7 +33,7 @@ def recover(catalog: Catalog, journal: Journal) -> pd.DataFrame:
         if record is None or record["sha256"] != row.sha256:
             continue
         staged, place = journal.table(key, record), measurement_path(row._asdict())
-        if record["status"] != "ok" or catalog.store.exists(staged) or not catalog.store.exists(place):
+        if record["status"] != "ok" or catalog.store.exists(staged) or not is_table(catalog.store, place, record):
             continue
         if record["measured_with"] != row.measured_with or not pd.isna(row.corrected_with):
             moved += 1
@@ -42,6 +43,11 @@ def recover(catalog: Catalog, journal: Journal) -> pd.DataFrame:
         rows = EXPOSURES.conform(rows)
         catalog.write_exposures(rows)
     return rows
+
+
+def is_table(store: Store, place: str, record: Mapping[str, Any]) -> bool:
+    """Whether the table at `place` is the one that a `record` of its making tells of."""
+    return store.exists(place) and store.sha256(place) == record.get("table_sha256")
 
 
 def take_staged(
@@ -72,8 +78,9 @@ def publish(
 
     `due` are the rows of EXPOSURES that `records` are about. An exposure that was measured before and now was refused
     keeps what it has: the reason may lie in the settings, the library or the disk. UnusableError where a worker's table
-    is not to be seen.
+    is not to be seen; CatalogError where another process has taken the catalog over, and cleared what was staged.
     """
+    catalog.store.check_writer()
     rows, measured, refused = rows.copy(), [], []
     for row in due.itertuples():
         key, place = record_key(row.exposure, row.detector), measurement_path(row._asdict())

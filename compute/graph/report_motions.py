@@ -3,7 +3,7 @@
 import io
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from catalogs.kinematics import KINEMATICS
 from catalogs.motions import ZERO_POINTS
 from catalogs.store import Store
 from compute.graph.report_frames import covered
-from compute.graph.report_populations import Population, compared, populated, populations, shown_filters
+from compute.graph.report_populations import Population, compared, notes, populated, populations, shown_filters
 from compute.graph.report_sightings import Detections, mean_places, on_detectors, sightings
 from compute.graph.report_tasks import commit
 from compute.graph.scales import read_folder
@@ -37,6 +37,14 @@ _TOLD = [
     "population", "method", "component", "n", "fraction", "fraction_error", "pmra", "pmra_error", "pmdec",
     "pmdec_error", "sigma", "sigma_error", "sigma_v", "sigma_v_error",
 ]  # fmt: skip
+
+
+class _Closer(NamedTuple):
+    """What is shown closer: its middle (east, north) and a circle's radius [arcsec], and what is said of the circle."""
+
+    centre: tuple[float, float]
+    radius: float | None
+    note: str
 
 
 def motion_tasks(catalog: Catalog, exposures: pd.DataFrame, fields: list[str]) -> dict[str, tuple]:
@@ -69,14 +77,17 @@ def draw_motions(
     drawn |= {f"{name}-{kind}": figure for kind, figure in compared(motions, rows, settings, middle, field)}
     drawn |= {f"{name}-{kind}": figure for kind, figure in populated(rows, filters, known, kinematics, field)}
     detections = on_detectors(store, field, exposures)
-    drawn[f"{name}-finding"] = _chart(rows, motions, known, detections, exposures, middle, field)
+    at = _cluster(known, middle)
+    drawn[f"{name}-finding"] = _chart(rows, motions, at, detections, exposures, middle, field)
     trends = {}
     for detector, part, extent in _on_each(rows, detections, exposures):
         drawn[f"{name}-trends-{detector}"] = trend_figure(part, extent, f"{field} {detector}")
         trends[detector] = motion_trends(part, extent)
+    said = notes(rows, known, kinematics) | ({"finding": at.note} if at.note else {})
     zero_points = read_folder(store, field_path("zero_points", field), ZERO_POINTS)
     record = motion_numbers(rows, motions, filters) | {"field": field, "linked": f"{name}-linked.html"}
     record |= {"trends": trends, "kinematics": table[_TOLD].to_dict("records")}
+    record |= {"notes": {f"{name}-{kind}": text for kind, text in said.items()}}
     record |= {"zero_points": zero_points.to_dict("records")}
     groups = {which: one.stars for which, one in known.items()}
     shown = rows.nsmallest(MOST, "mag", keep="first").sort_index()
@@ -98,11 +109,11 @@ def _motions(store: Store, field: str) -> pd.DataFrame:
 
 
 def _chart(
-    rows: pd.DataFrame, motions: pd.DataFrame, known: Mapping[str, Population], detections: Detections,
+    rows: pd.DataFrame, motions: pd.DataFrame, at: _Closer, detections: Detections,
     exposures: pd.DataFrame, middle: tuple[float, float], label: str,
 ) -> Figure:  # fmt: skip
-    """The stars on the sky, and a closer view of the first cluster or of the middle."""
-    centre, radius = _cluster(known, middle)
+    """The stars on the sky, and a closer view of a part of it."""
+    centre, radius, _ = at
     waves = _waves(exposures)
     depth = {name: motions[f"mag_{name}"].notna().sum() for name in magnitudes(motions) if name in waves}
     deepest = sorted(depth, key=lambda name: (-depth[name], waves[name], name))[:3]
@@ -112,14 +123,20 @@ def _chart(
     return finding_figure(rows, view, radius, label)
 
 
-def _cluster(known: Mapping[str, Population], middle: tuple[float, float]) -> tuple[tuple[float, float], float | None]:
-    """Where the first cluster is from the middle (east, north), and its radius [arcsec]; else the middle itself."""
-    for one in known.values():
-        if one.settings.circle is not None and one.settings.motion is not None:
-            ra, dec, radius = one.settings.circle
-            xi, eta = project(ra, dec, *middle)
-            return (1e-3 * float(xi), 1e-3 * float(eta)), radius
-    return (0.0, 0.0), None
+def _cluster(known: Mapping[str, Population], middle: tuple[float, float]) -> _Closer:
+    """The circle of the first cluster whose members are sought, or else of the first population with one.
+
+    Without any it is the middle itself.
+    """
+    for name, one in sorted(known.items(), key=lambda each: each[1].settings.motion is None):  # stable
+        if one.settings.circle is None:
+            continue
+        ra, dec, radius = one.settings.circle
+        xi, eta = project(ra, dec, *middle)
+        cluster = one.settings.motion is not None
+        sought = f"members of {name} are sought in" if cluster else f"stars of {name} are chosen in"
+        return _Closer((1e-3 * float(xi), 1e-3 * float(eta)), radius, f"Magenta: the circle that {sought}.")
+    return _Closer((0.0, 0.0), None, "")
 
 
 def _drawn(rows: pd.DataFrame, motions: pd.DataFrame, shown: list[str], centre: tuple[float, float]) -> View:

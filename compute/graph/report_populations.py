@@ -10,16 +10,20 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from catalogs.errors import PiazziError
+from compute.kernels.resampled import Histogram, Peaks
 from compute.settings import KinematicsSettings, PopulationSettings
 from compute.stages.kinematics.choose import choose, members, usable
 from compute.stages.kinematics.compare import pair_by_place
 from compute.stages.reference import load
+from compute.stages.report.beside_peaks import disagreements
 from compute.stages.report.members import member_figure
 from compute.stages.report.motion_errors import gaia_figure
 from compute.stages.report.motion_rows import Filters, choose_filters
-from compute.stages.report.populations import Component, population_figure, projection_figure
+from compute.stages.report.populations import population_figure
+from compute.stages.report.projected import projection_figure
+from compute.stages.report.vpd import Component
 
-__all__ = ["Population", "compared", "populated", "populations", "shown_filters"]
+__all__ = ["Population", "compared", "notes", "populated", "populations", "shown_filters"]
 _MARGIN = 0.01  # degrees around a field
 
 
@@ -99,18 +103,47 @@ def populated(
         )
     for name, one in known.items():
         if len(one.components) > 1:
-            angle = told.get("numbers", {}).get(name, {}).get("axis", one.settings.axis)
-            along = None if angle is None else np.array([np.sin(np.radians(angle)), np.cos(np.radians(angle))])
-            yield (
-                f"projection-{_file_name(name)}",
-                projection_figure(rows[one.stars], one.components, along, f"{label} {name}"),
-            )
+            numbers = told.get("numbers", {}).get(name, {})
+            along = _along(numbers.get("axis", one.settings.axis))
+            # The mixture is of all stars of the regions, not only of a cluster's members.
+            figure = projection_figure(rows[one.near], one.components, along, f"{label} {name}", _fitted(numbers))
+            yield f"projection-{_file_name(name)}", figure
     for name, one in known.items():
         if one.settings.motion is not None:
             circles = _circles(one.settings.radii, rows["mag"])
             motion = np.array(one.settings.motion)
             figure = member_figure(rows, one.near, one.stars, motion, circles, filters, f"{label} {name}")
             yield f"members-{_file_name(name)}", figure
+
+
+def notes(rows: pd.DataFrame, known: Mapping[str, Population], told: Mapping[str, Any]) -> dict[str, str]:
+    """What is to be said below pictures of :func:`populated`, by their names: where two fits disagree."""
+    found = {}
+    for name, one in known.items():
+        numbers = told.get("numbers", {}).get(name, {})
+        fitted, along = _fitted(numbers), _along(numbers.get("axis"))
+        if len(one.components) > 1 and fitted is not None and along is not None:
+            covariance = np.array(numbers["mixture"]["covariance"], float)
+            lines = disagreements(rows[one.near], one.components, covariance, along, fitted[1])
+            if lines:
+                said = f"Peaks and mixture disagree by more than three errors: {'; '.join(lines)} (mas/yr; widths with "
+                found[f"projection-{_file_name(name)}"] = said + "errors and noise)."
+    return found
+
+
+def _along(angle: float | None) -> NDArray[np.float64] | None:
+    """(2,) unit vector in (pmra, pmdec) of a position angle [deg]."""
+    return None if angle is None else np.array([np.sin(np.radians(angle)), np.cos(np.radians(angle))])
+
+
+def _fitted(numbers: Mapping[str, Any]) -> tuple[Histogram, Peaks] | None:
+    """The stored histogram and its peaks, where there were samplings."""
+    stored = numbers.get("histogram")
+    if stored is None:
+        return None
+    arrays = {name: np.array(each, float) for name, each in stored.items() if name not in ("chi2", "dof")}
+    bins = Histogram(*(arrays.pop(name) for name in Histogram._fields))
+    return bins, Peaks(**arrays, chi2=stored["chi2"], dof=stored["dof"])
 
 
 def _circles(radii: tuple[tuple[float, float], ...], mag: pd.Series) -> list[tuple[float, float, float]]:

@@ -1,6 +1,6 @@
 """A recipe from its first stage to its last, under the catalog's lock."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -59,13 +59,15 @@ def calibrated(
     measuring: MeasureSection,
     reference: ReferenceSettings | None,
     *,
+    files: Sequence[str] | None = None,
     threads: int = 1,
     fresh: bool = False,
     progress: Progress | None = None,
 ) -> list[Report]:
     """Library ePSFs, measurements with them, and distortions from these: as much of it as `section` asks for.
 
-    Without a word on the distortion it is solved where there is a reference.
+    Without a word on the distortion it is solved where there is a reference. With `files` only exposures that came from
+    these are measured; ePSFs and distortions are made from all the catalog has.
     """
     options: dict[str, Any] = {"fresh": fresh, "progress": progress}
     wanted = section.distortion or ("solve" if reference is not None else "none")
@@ -77,7 +79,7 @@ def calibrated(
         reports.append(
             pipeline.measure(
                 catalog, client, measuring.settings, epsf=measuring.epsf, distortion=measuring.distortion,
-                threads=threads, **options,
+                files=files, threads=threads, **options,
             )
         )  # fmt: skip
         known = reference if wanted == "solve" else None
@@ -127,7 +129,8 @@ def run(
 ) -> list[Report]:
     """Run a recipe's stages in order; each computes only what is missing unless `fresh`.
 
-    `catalog` is the recipe's, where the caller holds it by :func:`writing` already.
+    A recipe that names files measures these alone: another program's exposures keep the settings they were measured
+    with. `catalog` is the recipe's, where the caller holds it by :func:`writing` already.
     """
     files = expand(recipe.exposures.files) if recipe.exposures else []
     options: dict[str, Any] = {"fresh": fresh, "progress": progress}
@@ -139,13 +142,26 @@ def run(
                 report = pipeline.ingest(catalog, client, files, replace=replace, **options)
             elif stage == "calibrate":
                 reports += calibrated(
-                    catalog, client, recipe.calibrate, recipe.geometry, recipe.measure, recipe.reference, **options
+                    catalog,
+                    client,
+                    recipe.calibrate,
+                    recipe.geometry,
+                    recipe.measure,
+                    recipe.reference,
+                    files=files or None,
+                    **options,
                 )
                 continue
             elif stage == "measure":
                 epsf, distortion = recipe.measure.epsf, recipe.measure.distortion
                 report = pipeline.measure(
-                    catalog, client, recipe.measure.settings, epsf=epsf, distortion=distortion, **options
+                    catalog,
+                    client,
+                    recipe.measure.settings,
+                    epsf=epsf,
+                    distortion=distortion,
+                    files=files or None,
+                    **options,
                 )
             elif stage == "frame":
                 report = frame(catalog, client, recipe.field, recipe.frame, recipe.reference, **options)

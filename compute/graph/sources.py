@@ -6,10 +6,13 @@ Kept beside the tables, for no table holds a time of its making.
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 
 import fsspec
 
 from catalogs.catalog import Catalog
+from catalogs.errors import CatalogError
+from catalogs.records import find_json
 from catalogs.store import SOURCES
 
 __all__ = ["changed_sources", "remember", "stamp"]
@@ -28,7 +31,10 @@ def stamp(path: str) -> str:
 
 def remember(catalog: Catalog, stamps: Mapping[str, str]) -> None:
     """Write down the stamps of files just read, and forget those of files the catalog no longer has rows of."""
-    known = _known(catalog) | dict(stamps)
+    known = dict[str, str]()
+    with suppress(CatalogError):  # damaged: files that are not read now are taken for what they were
+        known = _known(catalog)
+    known |= stamps
     paths = set(catalog.exposures["path"])
     text = json.dumps({path: known[path] for path in sorted(paths & known.keys())}, indent=1).encode()
     catalog.store.commit(SOURCES, lambda file: file.write(text))
@@ -61,5 +67,4 @@ def _local_stamp(path: str) -> str:
 
 
 def _known(catalog: Catalog) -> dict[str, str]:
-    text = catalog.store.get(SOURCES)
-    return json.loads(text) if text else {}
+    return find_json(catalog.store, SOURCES) or {}

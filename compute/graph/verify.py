@@ -8,11 +8,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from catalogs.catalog import Catalog, measurement_path, own_epsf_path
-from catalogs.errors import PiazziError
+from catalogs.catalog import EXPOSURES_RECORD, Catalog, measurement_path, own_epsf_path
+from catalogs.errors import CatalogError, PiazziError
 from catalogs.kinematics import KINEMATICS
 from catalogs.masters import MASTER, MATCHES, TRANSFORMS
 from catalogs.motions import MOTIONS, ZERO_POINTS, with_magnitudes
+from catalogs.records import find_json
 from catalogs.scales import SCALE_DIFFERENCES, SCALE_MEANS, SCALES
 from catalogs.schema import Table
 from catalogs.store import Store
@@ -200,4 +201,13 @@ def _look_at_exposures(store: Store) -> list[str]:
     path = "exposures/part-0.parquet"
     if not store.exists(path):
         return []
-    return [f"{path}: {fault}" for fault in _table_faults(store, path, _Expected(table=EXPOSURES))]
+    faults = [f"{path}: {fault}" for fault in _table_faults(store, path, _Expected(table=EXPOSURES))]
+    try:
+        record = find_json(store, EXPOSURES_RECORD)
+    except CatalogError as error:
+        return [*faults, str(error)]
+    found = store.sha256(path)
+    if record is not None and found not in record.get("sha256", ()):  # catalogs of before have none
+        expected = " or ".join(digest[:12] for digest in record.get("sha256", ()))
+        faults.append(f"{path}: found sha256 {found[:12]}, expected {expected}, as it was written")
+    return faults

@@ -1,5 +1,6 @@
 """Motions of stars, what populations they are of, and means over fields."""
 
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -17,8 +18,18 @@ def _two_filters(colour: str) -> str:
     return "-".join(filters)
 
 
+_RESAMPLES = 100  # fewest that tell an error: to 7 percent
+_NAME = re.compile(r"[A-Za-z0-9_.+-]+")
 _Filter = Annotated[str, AfterValidator(str.strip)]
 _Colour = Annotated[str, AfterValidator(_two_filters)]
+
+
+def _in_order(settings: Settings, *limits: tuple[str, str]) -> None:
+    """ValueError where the first of two limits is not less than the second one."""
+    for low, high in limits:
+        least, most = getattr(settings, low), getattr(settings, high)
+        if least is not None and most is not None and least >= most:
+            raise ValueError(f"{low} is {least}, expected less than {high}, {most}")
 
 
 class MotionSettings(Settings):
@@ -58,18 +69,19 @@ class MotionSettings(Settings):
         10_000,
         ge=0,
         le=1_000_000,
-        description="resamples of stars that tell errors of zero points; 0: their own errors do",
+        description="resamples of stars that tell errors of zero points, 100 at least; 0: their own errors do",
     )
     seed: int = Field(1, ge=0, description="of the resamples")
 
     @model_validator(mode="after")
     def _agreed(self) -> Self:
-        if self.bootstrap == 1:
-            raise ValueError("bootstrap is 1, expected 0 or two resamples at least")
+        if 0 < self.bootstrap < _RESAMPLES:
+            raise ValueError(f"bootstrap is {self.bootstrap}, expected 0 or {_RESAMPLES} and more")
         if self.zero_point and not self.absolute:
             raise ValueError("zero_point is set without absolute, expected both or neither")
         if (self.blue is not None or self.red is not None) and not self.colour:
             raise ValueError("colour is '', expected two filters as in F090W-F150W where blue or red is set")
+        _in_order(self, ("bright", "faint"), ("blue", "red"))
         return self
 
 
@@ -102,8 +114,7 @@ class PopulationSettings(Settings):
         if bool(self.cmd) != bool(self.colour):
             found = "colour is '' and cmd is set" if self.cmd else f"colour is {self.colour!r} without cmd"
             raise ValueError(f"{found}, expected two filters as in F090W-F150W and a polygon, or neither")
-        if self.bright is not None and self.faint is not None and self.bright >= self.faint:
-            raise ValueError(f"bright is {self.bright}, expected less than faint, {self.faint}")
+        _in_order(self, ("bright", "faint"))
         limits = self.bright is not None or self.faint is not None or self.cmd or len(self.radii) > 1
         if limits and not self.magnitude:
             raise ValueError("magnitude is not set, expected the filter of bright, faint, cmd and radii")
@@ -166,6 +177,13 @@ class KinematicsSettings(Settings):
         if self.distance is None and self.distance_error:
             raise ValueError("distance_error is set without distance, expected both or neither")
         return self
+
+    @field_validator("populations")
+    @classmethod
+    def _named(cls, populations: dict[str, PopulationSettings]) -> dict[str, PopulationSettings]:
+        if wrong := [name for name in populations if not _NAME.fullmatch(name)]:
+            raise ValueError(f"populations has {wrong[0]!r}, expected names of letters, digits and _ . + -")
+        return populations
 
     @field_validator("flags")
     @classmethod

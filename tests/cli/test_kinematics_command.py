@@ -9,8 +9,9 @@ from astropy.table import Table
 
 from catalogs.catalog import create_or_open, field_path, open_catalog
 from catalogs.kinematics import KINEMATICS
-from catalogs.motions import with_magnitudes
+from catalogs.motions import ZERO_POINTS, with_magnitudes
 from catalogs.parquet import read_table, write_table
+from compute.graph.made import record_files
 from compute.stages.kinematics import measure as measuring
 from tests.graph.running import tree
 from tests.kinematic import YOUNG, draw
@@ -48,9 +49,15 @@ def lmc(tmp_path):
     """A catalog of motions in two files, a recipe, and a catalog to compare with."""
     motions, table = draw(1, 500, 1200).motions, with_magnitudes(["F090W", "F150W"])
     catalog = create_or_open(tmp_path / "lmc")
-    for number, part in enumerate((motions.iloc[:700], motions.iloc[700:])):
-        path = f"{field_path('motions', 'center')}/part-{number}.parquet"
+    parts = [f"{field_path('motions', 'center')}/part-{number}.parquet" for number in range(2)]
+    for path, part in zip(parts, (motions.iloc[:700], motions.iloc[700:]), strict=True):
         catalog.store.commit(path, lambda file, part=part: write_table(part.reset_index(drop=True), table, file))
+    zero = {"against": "gaia", "how": "catalog", "pmra_error": 0.03, "pmdec_error": 0.04, "n": 20, "dof": 40}
+    zero = pd.DataFrame([dict.fromkeys(ZERO_POINTS.names, 0.0) | zero | {"used": True}])
+    parts.append(f"{field_path('zero_points', 'center')}/part-0.parquet")
+    catalog.store.commit(parts[-1], lambda file: write_table(ZERO_POINTS.conform(zero), ZERO_POINTS, file))
+    entry = {"digest": "0", "parts": parts, "files": record_files(catalog, "motion", "center", parts)}
+    catalog.write_manifest(catalog.manifest.with_stage("motion", {"center": entry}))
     (tmp_path / "recipe.toml").write_text(RECIPE)
     gaia = motions.iloc[::2].rename(columns={"star_id": "id", "mag_F090W": "mag"})
     gaia = gaia[["id", "ra", "dec", "ref_epoch", "ra_error", "dec_error", "pmra", "pmdec", "mag"]]
@@ -67,6 +74,7 @@ def test_kinematics__one_population_from_options(piazzi, clustered, lmc):
     rows = pd.read_parquet(lmc / "lmc" / "kinematics")
     assert rows["population"].tolist() == ["all", "all"]
     assert rows["sigma_v"].between(10, 60).all()
+    assert (rows[["absolute", "zero_ra_error", "zero_dec_error"]] == [True, 0.03, 0.04]).all(axis=None)
     before = tree(lmc / "lmc")
     assert "1 already there" in piazzi("kinematics", lmc / "lmc", *words).out
     assert tree(lmc / "lmc") == before
@@ -123,7 +131,29 @@ def test_compare__bins_without_stars_are_told_with_their_edges(piazzi, clustered
     ended = piazzi("kinematics", lmc / "lmc", "--field", "center", "--recipe", lmc / "recipe.toml")
     assert ended.code == 2
     assert "850 of 850 sources with motions within 100 mas of a star, of magnitudes 17.0" in ended.err
-    assert "expected ten in a bin of magnitude between edges 10, 12.5" in ended.err
+    assert "expected ten with errors in a bin of magnitude between edges 10, 12.5" in ended.err
+
+
+def test_motions__half_published_or_damaged_are_refused(piazzi, clustered, lmc):
+    words, place = ["kinematics", lmc / "lmc", "--field", "center", "--samplings", 0], lmc / "lmc"
+    part, manifest = place / "motions" / "field=center" / "part-1.parquet", place / "catalog.json"
+    whole, told = part.read_bytes(), manifest.read_text()
+    part.write_bytes(whole[:-1])
+    damaged = piazzi(*words)
+    part.unlink()
+    lost = piazzi(*words)
+    part.write_bytes(whole)
+    manifest.write_text(json.dumps(json.loads(told) | {"provenance": {}}))
+    half = piazzi(*words)
+    manifest.write_text(told)
+    for ended, said in (
+        (damaged, "part-1.parquet with other bytes than were published, expected those: give `piazzi motion --fresh`"),
+        (lost, "found no motions/field=center/part-1.parquet, expected all its motions: give `piazzi motion` again"),
+        (half, "found motions not published whole, expected all of them: give `piazzi motion` again"),
+    ):
+        assert (ended.code, len(ended.err.splitlines())) == (2, 1)
+        assert said in ended.err
+    assert piazzi(*words).code == 0
 
 
 @pytest.mark.parametrize(

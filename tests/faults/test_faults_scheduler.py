@@ -18,6 +18,7 @@ def test_scheduler__killed_then_run_again_on_another(start, scheduler, recipe, t
     scheduler.process.kill()
     _, told = first.communicate(timeout=ENOUGH)
     assert first.returncode == 1
+    assert "Traceback" not in told
     assert told.splitlines()[-1] == "piazzi: measure: the scheduler was lost; run the same command again to go on"
     for worker in workers:
         worker.wait(timeout=ENOUGH)  # each ends its task, finds the scheduler gone, and leaves

@@ -53,3 +53,4 @@ def test_connect__what_is_no_cluster_ends_with_2_and_a_line(start, frames, tmp_p
     (line,) = told.splitlines()
     assert line.startswith("piazzi: --cluster")
     assert cluster in line
+    assert not (tmp_path / "lmc").exists()

@@ -9,7 +9,8 @@ from distributed import Client, get_worker
 
 from catalogs.errors import PiazziError
 from compute.graph.client import connect
-from compute.graph.clusters.versions import TOPIC, OnePython, check_versions
+from compute.graph.clusters.versions import _PACKAGES, TOPIC, OnePython, check_versions
+from compute.graph.made import versions
 from tests.graph.processes import processes, start_scheduler, start_worker
 
 __all__ = ["processes"]
@@ -71,6 +72,10 @@ def test_versions__a_worker_that_joins_later_gets_nothing_to_do(processes, tmp_p
 def test_versions__of_one_process_agree(client):
     assert isinstance(client, Client)
     check_versions(client, "local")
+
+
+def test_versions__all_that_results_depend_on_are_compared():
+    assert {*versions()} <= {*_PACKAGES}
 
 
 def test_versions__what_differs_is_named(client, monkeypatch):

@@ -1,6 +1,7 @@
 """Motions on a cluster: the same bytes always, whole or not at all, and only what changed anew."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -138,6 +139,33 @@ def test_reference__stands_in_for_an_epoch_where_there_is_but_one(field, both, c
     assert (both_ways["pmra_x"] - both_ways["pmra_y"]).std() < 0.05
     with pytest.raises(UnusableError, match="first_epoch: found 'elsewhere', expected reference, or PATH/master"):
         move(folder, client, first_epoch="elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("{0}/master/", "expected reference, or PATH/master/field="),
+        ("master/", "expected reference, or PATH/master/field="),
+        ("{0}/master/field=patch", "expected reference, or PATH/master/field="),
+        ("{0}/master/field=patch/instrument=NIRISS/filter=F150W", "expected reference, or PATH/master/field="),
+        ("{0}/master/field=patch/instrument=NIRISS/filter=F150W/epoch=2022.33", "found a frame of field patch itself"),
+        ("master/field=patch/instrument=NIRISS/filter=F150W/epoch=2022.33/", "found a frame of field patch itself"),
+        ("master/field=else/instrument=NIRISS/filter=F150W/epoch=2022.33", "found no stars"),
+    ],
+)
+def test_first_epoch__is_one_frame_and_none_of_the_field(both, client, path, said):
+    with pytest.raises(UnusableError, match="motion: first_epoch") as caught:
+        move(both, client, first_epoch=path.format(both))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_parallax__that_positions_do_not_determine_is_told(copied, client):
+    with writing(copied) as catalog:  # observers at rest: only parallaxes ask where they are
+        catalog.write_exposures(catalog.exposures.assign(observer_x=1.5e8, observer_y=0.0, observer_z=0.0))
+    (note,) = move(copied, client, parallax=True).notes
+    assert re.fullmatch(r"parallax fitted for 0 of \d+ stars", note["note"])
+    assert move(copied, client, parallax=True).notes == [note]
 
 
 def test_frames_anew__motions_go_with_the_old_ones(field, copied, both, client):

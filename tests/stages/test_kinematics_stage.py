@@ -11,7 +11,7 @@ from catalogs.kinematics import KINEMATICS
 from compute.settings import KinematicsSettings, PopulationSettings
 from compute.stages.kinematics.choose import choose, usable
 from compute.stages.kinematics.compare import compare, pair_by_id, pair_by_place
-from compute.stages.kinematics.measure import measure
+from compute.stages.kinematics.measure import measure, on_zero_point
 from tests.kinematic import CLUSTER, OLD, YOUNG, draw
 
 BLUE, RED = [[-0.6, 16], [0.3, 16], [0.3, 21], [-0.6, 21]], [[0.3, 16], [1.2, 16], [1.2, 21], [0.3, 21]]
@@ -201,6 +201,35 @@ def test_gaia__compared_by_magnitude(lmc, gaia):
     assert bins["theirs_observed"].is_monotonic_increasing
     assert (bins["theirs_observed"] > bins["ours_observed"]).all()
     assert np.allclose(bins["theirs_sigma"], bins["ours_sigma"], atol=0.03)
+
+
+def test_gaia__bins_of_too_few_stars_after_clipping_are_left_out(lmc, gaia):
+    first, second = pair_by_place(lmc.motions, gaia, 20.0)
+    ours, theirs = lmc.motions.iloc[first], gaia.iloc[second].copy()
+    assert compare(ours.iloc[28:48], theirs.iloc[28:48], [17.0, 20.0], 2.2).empty  # twenty stars, two after clipping
+    theirs.iloc[::2, theirs.columns.get_loc("pmra_error")] = 0.0
+    theirs.iloc[1::4, theirs.columns.get_loc("pmdec_error")] = np.nan
+    kept = compare(ours, theirs, [17.0, 20.0])
+    assert kept["n"].item() <= -(-len(theirs) // 4)
+    assert np.isfinite(kept.to_numpy(float)).all()
+
+
+def test_zero_point__is_told_beside_the_rows(found):
+    zero = pd.DataFrame({"used": [False, True], "pmra_error": [0.5, 0.03], "pmdec_error": [0.6, 0.04]})
+    table = on_zero_point(found["old"].rows, pd.Series([True, True]), zero)
+    KINEMATICS.check(table, "kinematics")
+    assert table["absolute"].all()
+    assert (table[["zero_ra_error", "zero_dec_error"]] == [0.03, 0.04]).all(axis=None)
+    without = on_zero_point(found["old"].rows, pd.Series([False, False]), zero[:0])
+    assert not without["absolute"].any()
+    assert without[["zero_ra_error", "zero_dec_error"]].isna().all(axis=None)
+
+
+@pytest.mark.parametrize("name", ["", "../../x", "all stars", "a/b", "<b>"])
+def test_populations__are_named_by_letters_digits_and_a_few_signs(name):
+    with pytest.raises(ValueError, match="expected names of letters, digits and _ . +"):
+        KinematicsSettings(populations={name: {}})
+    assert list(KinematicsSettings(populations={"NGC_1850.a+b-1": {}}).populations) == ["NGC_1850.a+b-1"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from compute.kernels.trends import trend
 from compute.settings import MotionSettings
 from compute.stages.frame.groups import FrameKey
 from compute.stages.motion.field import epochs_of, solve_field, star_positions
-from compute.stages.motion.judged import trends
+from compute.stages.motion.judged import Exposure, trends
 from compute.stages.motion.positions import magnitudes
 from compute.stages.motion.table import motions_table
 from tests.stages.epochs import DISPERSION, FIRST, IDS, LAST, MEAN, PLANE, catalog, master, observer, sky
@@ -287,7 +287,8 @@ def placed(rolls):
     found = []
     for roll in np.radians(rolls):
         matrix = 1.2 * np.array([[-np.cos(roll), np.sin(roll)], [np.sin(roll), np.cos(roll)]])
-        found.append((Transform.linear(matrix, 10_000.0 - matrix @ [1000.0, 1000.0]), (2000.0, 2000.0)))
+        transform = Transform.linear(matrix, 10_000.0 - matrix @ [1000.0, 1000.0])
+        found.append(Exposure("NIS", transform, (2000.0, 2000.0)))
     return found
 
 
@@ -307,6 +308,34 @@ def test_trends__charge_left_behind_shows_along_y(slope, low, high):
     assert min(p.values()) > 1e-3
     (row,) = (row for row in found if row["motion"] == row["against"] == "y")
     assert row["mean"][-1] - row["mean"][0] == pytest.approx(slope * 1330, abs=0.008)  # bins 1330 pix apart, 375 stars
+
+
+def test_trends__are_told_by_detector_and_roll():
+    rng = np.random.default_rng(5)
+    stars = Stars(*rng.uniform(-4e4, 4e4, (2, 500)), rng.uniform(17, 23, 500), *rng.normal(0, 0.02, (2, 500)),
+                  *np.full((2, 500), 0.02**2))  # fmt: skip
+    other = [one._replace(detector="A1") for one in placed([90.0])]
+    exposures = [*placed([2.0, -179.0, -2.0, 8.0, 180.0]), *other]
+    found = pd.DataFrame(trends(stars, exposures, PLANE))
+    groups = found[["detector", "roll", "exposures"]].drop_duplicates().round(6)
+    # Position angles are those of y, which a roll turns from north to west.
+    assert sorted(groups.itertuples(index=False, name=None)) == [
+        ("A1", 270.0, 1), ("NIS", 179.0, 2), ("NIS", 352.0, 1), ("NIS", 358.0, 2),
+    ]  # fmt: skip
+    assert (found.groupby(["detector", "roll"]).size() == 6).all()
+    alone = pd.DataFrame(trends(stars, placed([-2.0, 2.0]), PLANE))
+    np.testing.assert_allclose(found.loc[found["roll"].round() == 358, "chi2"], alone["chi2"], rtol=1e-9)
+
+
+def test_settings__limits_in_order_and_resamples_enough():
+    for given, said in (
+        ({"bootstrap": 2}, "bootstrap is 2, expected 0 or 100 and more"),
+        ({"bright": 20.0, "faint": 18.0}, "bright is 20.0, expected less than faint, 18.0"),
+        ({"colour": "F606W-F090W", "blue": 1.0, "red": 1.0}, "blue is 1.0, expected less than red, 1.0"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            MotionSettings(**given)
+    assert [MotionSettings(bootstrap=n).bootstrap for n in (0, 100)] == [0, 100]
 
 
 def test_no_star_in_common__is_told_and_a_tile_without_any_is_empty(two, stars):

@@ -11,8 +11,10 @@ from compute.stages.report.motion_errors import error_figure, gaia_figure
 from compute.stages.report.motion_page import motion_numbers, motion_page, motions_section
 from compute.stages.report.motion_rows import Filters, best_range, choose_filters, clean, moving_rows, wavelength
 from compute.stages.report.motion_trends import motion_trends, trend_figure
-from compute.stages.report.populations import Component, direction, population_figure, projection_figure
+from compute.stages.report.populations import population_figure
+from compute.stages.report.projected import direction, projection_figure
 from compute.stages.report.style import png
+from compute.stages.report.vpd import Component
 from tests.stages import moving
 
 EXTENT = (-0.5, 2047.5, -0.5, 2047.5)
@@ -236,6 +238,7 @@ def record(rows, motions, filters) -> dict:
     return motion_numbers(rows, motions, filters) | {
         "field": "lmc", "linked": "motions-lmc-linked.html", "trends": {"NIS": motion_trends(on_detector(), EXTENT)},
         "zero_points": [zero], "kinematics": [moved],
+        "notes": {"motions-lmc-members-the-cluster": "A note."},
         "pictures": ["motions-lmc-errors", "motions-lmc-members-the-cluster", "motions-lmc-trends-NIS"],
     }  # fmt: skip
 
@@ -244,6 +247,7 @@ def test_page__tells_numbers_pictures_and_the_linked_view(rows, motions):
     text = motion_page("motions-lmc", record(rows, motions, Filters("F090W", "F090W", "F150W")))
     assert "<a href='motions-lmc-linked.html'>" in text
     assert "Members of the-cluster" in text
+    assert "grows with magnitude. A note." in text
     assert "0.120 ± 0.010" in text
     assert "1.9000 ± 0.0020" in text
     assert "km/s" not in text  # a column of nothing

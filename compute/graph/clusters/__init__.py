@@ -6,13 +6,13 @@ from contextlib import AbstractContextManager, contextmanager
 from distributed import Client
 
 from compute.graph.clusters import defaults
-from compute.graph.clusters.joining import joined
+from compute.graph.clusters.joining import joined, located
 from compute.graph.clusters.kubernetes import kubernetes_cluster
 from compute.graph.clusters.local import local_cluster
 from compute.graph.clusters.quiet import quiet_end
 from compute.graph.clusters.slurm import slurm_cluster
 
-__all__ = ["cluster_client"]
+__all__ = ["check_cluster", "cluster_client"]
 
 defaults.load()
 
@@ -21,6 +21,18 @@ _LAUNCHED: dict[str, Callable[[int | None], AbstractContextManager[Client]]] = {
     "slurm": slurm_cluster,
     "kubernetes": kubernetes_cluster,
 }
+
+
+def check_cluster(cluster: str) -> None:
+    """See that `cluster` names one, before anything is made for it; whether it answers is not asked.
+
+    Raises
+    ------
+    PiazziError
+        If it is none of what :func:`cluster_client` takes, or its certificates cannot be used.
+    """
+    if cluster not in _LAUNCHED:
+        located(cluster)
 
 
 @contextmanager

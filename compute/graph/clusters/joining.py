@@ -5,12 +5,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from distributed import Client, Security
 
 from catalogs.errors import PiazziError, UnusableError
 from compute.graph.clusters import defaults
 from compute.graph.clusters.probe import spoken
+from compute.graph.clusters.quiet import leaving_quietly
 from compute.graph.clusters.security import configured, required
 
 _EXPECTED = "local, slurm, kubernetes, tcp://host:port, tls://host:port or an existing scheduler file"
@@ -27,18 +29,40 @@ def joined(cluster: str, timeout: float | None = None) -> Iterator[Client]:
         If the scheduler cannot be reached in `timeout` seconds, or has no worker then.
     """
     timeout = defaults.seconds("timeout") if timeout is None else timeout
-    address = cluster if "://" in cluster else _address(cluster)
-    where, security = f"--cluster {cluster}", None
-    if address.startswith("tls://"):
-        security = configured(where)
-    elif required():
-        raise UnusableError(where, f"{address}, which is not encrypted", "tls://, for Dask's configuration requires it")
-    with _connected(where, address, security, timeout) as client:
+    where, (address, security) = f"--cluster {cluster}", located(cluster)
+    with _connected(where, address, security, timeout) as client, leaving_quietly():
         try:
             client.wait_for_workers(1, timeout=timeout)
         except TimeoutError:
             raise PiazziError(f"{where}: no worker joined within {timeout:.0f} s") from None
         yield client
+
+
+def located(cluster: str) -> tuple[str, Security | None]:
+    """Address of a scheduler, and credentials where it is encrypted; nothing is connected.
+
+    Raises
+    ------
+    PiazziError
+        If `cluster` is neither an address nor a scheduler file, or its certificates cannot be used.
+    """
+    address, where = _checked(cluster) if "://" in cluster else _address(cluster), f"--cluster {cluster}"
+    if address.startswith("tls://"):
+        return address, configured(where)
+    if required():
+        raise UnusableError(where, f"{address}, which is not encrypted", "tls://, for Dask's configuration requires it")
+    return address, None
+
+
+def _checked(address: str) -> str:
+    """An address as it was given, with a protocol we speak, a host and a port."""
+    try:
+        parts = urlsplit(address)
+        if parts.scheme in ("tcp", "tls") and parts.hostname and parts.port and not parts.path:
+            return address
+    except ValueError:  # a port that is none
+        pass
+    raise PiazziError(f"--cluster: found {address!r}, expected {_EXPECTED}")
 
 
 def _address(file: str) -> str:
@@ -69,7 +93,9 @@ def _connected(where: str, address: str, security: Security | None, timeout: flo
 
 
 def _reason(error: BaseException) -> str:
-    """What lies at the bottom of an error, in one line."""
+    """What lies at the bottom of an error, in one line; what was merely cancelled there says nothing."""
+    why = " ".join(str(error).split()) or type(error).__name__
     while error.__cause__ is not None:
         error = error.__cause__
-    return " ".join(str(error).split()) or type(error).__name__
+        why = " ".join(str(error).split()) or why
+    return why

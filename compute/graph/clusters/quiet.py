@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 from distributed import Client, WorkerPlugin
 
@@ -37,9 +37,17 @@ class QuietEnd(WorkerPlugin):
 
 
 @contextmanager
+def leaving_quietly() -> Iterator[None]:
+    """Put inside the context of a client: closing it, also after its scheduler was lost, is not logged."""
+    try:
+        yield
+    finally:
+        hush()
+
+
+@contextmanager
 def ending_quietly(client: Client) -> Iterator[Client]:
     """A client of a cluster that was started for it; put inside the contexts of both."""
     client.register_plugin(QuietEnd())
-    with ExitStack() as last:
-        last.callback(hush)
+    with leaving_quietly():
         yield client

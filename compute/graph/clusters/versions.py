@@ -10,10 +10,11 @@ from distributed.core import Status
 from distributed.versions import get_versions
 
 from catalogs.errors import PiazziError
+from compute.graph.made import LIBRARIES
 
 __all__ = ["OnePython", "SameVersions", "check_versions"]
 
-_PACKAGES = ("piazzi", "dask", "distributed", "numpy", "scipy", "numba", "pandas", "pyarrow", "zarr", "xarray")
+_PACKAGES = ("piazzi", *LIBRARIES, "dask", "distributed", "zarr", "xarray")
 TOPIC = "piazzi-versions"  # of what clients are told about workers that may not join
 
 

@@ -44,14 +44,16 @@ def compare(ours: pd.DataFrame, theirs: pd.DataFrame, edges: Sequence[float], cl
     Returns
     -------
     DataFrame
-        A row per bin with ten stars at least: `bright`, `faint` [mag]; `n` of the stars that both the differences and
-        either's motions have within `clip` deviations; median difference `d_pmra`, `d_pmdec`, first minus second, with
-        errors; `chi2` about it by the errors of both, and `dof`; and, for each table (`ours`, `theirs`), the rms of
-        its motions as observed, `observed`, and beyond their errors, `sigma`, with `sigma_error` [mas/yr per axis].
+        A row per bin with ten stars at least that have motions with errors in both: `bright`, `faint` [mag]; `n` of
+        the stars that both the differences and either's motions have within `clip` deviations; median difference
+        `d_pmra`, `d_pmdec`, first minus second, with errors; `chi2` about it by the errors of both, and `dof`; and,
+        for each table (`ours`, `theirs`), the rms of its motions as observed, `observed`, and beyond their errors,
+        `sigma`, with `sigma_error` [mas/yr per axis].
     """
     rows = []
     mag, difference = theirs["mag"].to_numpy(), values(ours) - values(theirs)
-    total, known = covariances(ours) + covariances(theirs), np.isfinite(difference).all(axis=1)
+    total = covariances(ours) + covariances(theirs)
+    known = np.isfinite(difference).all(axis=1) & _sound(covariances(ours)) & _sound(covariances(theirs))
     for bright, faint in zip(edges[:-1], edges[1:], strict=True):
         at = np.flatnonzero(known & (mag >= bright) & (mag < faint))
         for each in (difference, values(ours), values(theirs)):
@@ -60,6 +62,8 @@ def compare(ours: pd.DataFrame, theirs: pd.DataFrame, edges: Sequence[float], cl
             continue
         middle = clipped_median(difference[at], clip)
         at = at[middle.used]
+        if at.size < _LEAST:
+            continue
         left = difference[at] - middle.median
         chi2 = float(np.einsum("ni,nij,nj->", left, np.linalg.inv(total[at]), left))
         row = {
@@ -68,6 +72,13 @@ def compare(ours: pd.DataFrame, theirs: pd.DataFrame, edges: Sequence[float], cl
         }  # fmt: skip
         rows.append(row | _scatter("ours", ours.iloc[at]) | _scatter("theirs", theirs.iloc[at]))
     return pd.DataFrame(rows)
+
+
+def _sound(covariances: NDArray) -> NDArray[np.bool_]:
+    """Which covariances (n, 2, 2) are those of a measured motion: finite and positive definite."""
+    with np.errstate(invalid="ignore"):
+        positive = (covariances[:, 0, 0] > 0) & (np.linalg.det(covariances) > 0)
+    return positive & np.isfinite(covariances).all(axis=(1, 2))
 
 
 def _scatter(name: str, motions: pd.DataFrame) -> dict[str, float]:

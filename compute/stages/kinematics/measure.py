@@ -15,7 +15,7 @@ from compute.kernels.resampled import fit_peaks, resampled
 from compute.settings import KinematicsSettings, PopulationSettings
 from compute.stages.kinematics.choose import choose, covariances, member_radii, members, usable, values
 
-__all__ = ["Measured", "measure"]
+__all__ = ["Measured", "measure", "on_zero_point"]
 
 
 class Measured(NamedTuple):
@@ -63,6 +63,23 @@ def measure(motions: pd.DataFrame, name: str, population: PopulationSettings, se
         raise PiazziError(f"population {name}: {error}") from None
     table = pd.DataFrame(rows)
     return Measured(KINEMATICS.conform(_with_velocities(table.assign(population=name), settings)), numbers)
+
+
+def on_zero_point(rows: pd.DataFrame, absolute: pd.Series, zero_points: pd.DataFrame) -> pd.DataFrame:
+    """KINEMATICS with what tells of the zero point that all of a field's motions share.
+
+    Parameters
+    ----------
+    rows
+        KINEMATICS of the populations of a field.
+    absolute
+        That column of its MOTIONS.
+    zero_points
+        Its ZERO_POINTS; errors are missing where none of them is used.
+    """
+    used = zero_points[zero_points["used"]]
+    errors = {f"zero_{axis}_error": used[f"pm{axis}_error"].max() for axis in ("ra", "dec")}  # of one row, or none
+    return KINEMATICS.conform(rows.assign(absolute=bool(absolute.all()), **errors))
 
 
 def _middle(v: NDArray, c: NDArray, clip: float) -> dict[str, Any]:

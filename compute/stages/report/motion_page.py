@@ -27,11 +27,13 @@ _COMPARED = (
 )
 _POPULATIONS = "Where the populations were chosen, and how they move; ellipses: Gaussians fitted, at two sigmas."
 _PROJECTION = (
-    "Motions of {} along the dashed line with errors of counts, and the Gaussians fitted in two dimensions, widened by "
-    "the errors the stars have. Told are share, mean and intrinsic dispersion (as Libralato et al. 2023, Fig. 23)."
+    "Motions of {} along the dashed line: the mean histogram of samples with noise added, and the Gaussians fitted to "
+    "it (as Libralato et al. 2023, Fig. 23). Their widths hold the errors of the stars and the noise; dashed: the "
+    "mixture fitted in two dimensions, widened alike. Without samples: counts of stars, and the mixture with its "
+    "intrinsic dispersions, widened by the errors the stars have."
 )
 _MEMBERS = "Members of {} in black: near its middle, and within a circle around its motion that grows with magnitude."
-_FINDING = "Stars by magnitude and colour. Orange: the part shown closer; magenta: the radius members are sought in."
+_FINDING = "Stars by magnitude and colour. Orange: the part shown closer."
 _TRENDS = (
     "Motions less their median against where stars were on the detector in the mean, and against magnitude, of the "
     "stars that epochs are aligned by. Points: weighted means with the errors their scatter gives, judged against zero."
@@ -71,7 +73,8 @@ def motion_page(name: str, record: Mapping[str, Any]) -> str:
     for picture in record["pictures"]:
         kind, _, what = picture.removeprefix(f"{name}-").partition("-")
         title, text = _KINDS[kind]
-        sections.append(Section(title.format(what), text.format(what), f"{picture}.png"))
+        said = " ".join(filter(None, [text.format(what), record["notes"].get(picture)]))
+        sections.append(Section(title.format(what), said, f"{picture}.png"))
     sections += _tables("Populations in numbers", _KINEMATICS, [_moving_row(one) for one in record["kinematics"]])
     trends = [_trend_row(detector, one) for detector, found in record["trends"].items() for one in found]
     sections += _tables("Trends in numbers", "The largest mean of the bins, and the chance of such a χ² by accident.",

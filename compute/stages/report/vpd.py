@@ -1,6 +1,7 @@
 """Parts of figures of motions: colour-magnitude diagrams, vector-point diagrams, ellipses of Gaussians."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,11 +12,28 @@ from numpy.typing import ArrayLike, NDArray
 from compute.stages.report.motion_rows import Filters
 from compute.stages.report.style import GREY
 
-__all__ = ["PMDEC", "PMRA", "dots", "ellipse", "magnitude_axis", "middle_of", "vpd"]
+__all__ = [
+    "PMDEC", "PMRA", "Component", "beyond", "coloured", "dots", "ellipse", "framed", "magnitude_axis", "middle_of",
+    "vpd",
+]  # fmt: skip
 
 PMRA, PMDEC = r"$\mu_\alpha \cos\delta$ [mas/yr]", r"$\mu_\delta$ [mas/yr]"
 _SHOWN = 30_000  # points
 _MOTIONS = ["pmra", "pmdec"]
+_INK = ("#e0a030", "#b0308f", "#3a9d6a", "#2c6fa6", "#d1495b", "#6b7a86")
+
+
+class Component(NamedTuple):
+    """A Gaussian of a mixture: its share, mean (2,) [mas/yr] and intrinsic covariance (2, 2) [mas2/yr2]."""
+
+    fraction: float
+    mean: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+
+
+def coloured(components: Sequence[Component]) -> list[tuple[Component, str]]:
+    """Each with the colour that its number has in all figures."""
+    return [(one, _INK[k % len(_INK)]) for k, one in enumerate(components)]
 
 
 def dots(axis: Axes, x: ArrayLike, y: ArrayLike, colour: Any, size: float = 2.0, **options: Any) -> None:
@@ -54,6 +72,28 @@ def vpd(axis: Axes, middle: NDArray, reach: float) -> None:
              ylim=(middle[1] - reach, middle[1] + reach))  # fmt: skip
     for value, draw in zip(middle, (axis.axvline, axis.axhline), strict=True):
         draw(value, color=GREY, lw=0.6, ls=":", zorder=0.5)
+
+
+def framed(axis: Axes, rows: pd.DataFrame) -> None:
+    """A vector-point diagram that holds the first to 99th percentile of motions and a margin, its lines at the median.
+
+    A few stars that move otherwise, and the Gaussians that they widen, do not set its scale.
+    """
+    if rows.empty:
+        vpd(axis, np.zeros(2), 1.0)
+        return
+    motions = rows[_MOTIONS].to_numpy()
+    low, high = np.percentile(motions, [1, 99], axis=0)
+    (x, y), reach = (low + high) / 2, 0.65 * float((high - low).max()) + 1e-6
+    vpd(axis, np.median(motions, axis=0), reach)
+    axis.set(xlim=(x + reach, x - reach), ylim=(y - reach, y + reach))
+
+
+def beyond(axis: Axes, rows: pd.DataFrame) -> str:
+    """What a title adds where motions of some rows lie outside a vector-point diagram; empty where none does."""
+    (right, left), (low, high) = sorted(axis.get_xlim()), sorted(axis.get_ylim())
+    inside = rows["pmra"].between(right, left) & rows["pmdec"].between(low, high)
+    return "" if inside.all() else f", {int((~inside).sum()):,} beyond"
 
 
 def ellipse(axis: Axes, mean: ArrayLike, covariance: ArrayLike, colour: Any, sigmas: float = 2.0, **options: Any):
