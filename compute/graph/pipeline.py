@@ -135,8 +135,8 @@ def measure(
     usable = entered(rows)
     if chosen is not None:
         usable &= rows["path"].isin(chosen)
-        if not usable.any():
-            note = f"none of its {len(usable)} exposures came from the {len(chosen)} files given: ingest these first"
+        if not rows["path"].isin(chosen).any():
+            note = f"none of its {len(rows)} exposures came from the {len(chosen)} files given: ingest these first"
             report.notes.append({"exposure": catalog.store.url, "note": note})
     due = rows[usable]
     ways = {record_key(row.exposure, row.detector): way(settings, libraries, row) for row in due.itertuples()}
