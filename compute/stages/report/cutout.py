@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import distance_transform_edt, map_coordinates
 
 from catalogs.exposure import Exposure
 from compute.stages.report.finding import View, shades
@@ -14,6 +14,7 @@ from compute.stages.report.finding import View, shades
 __all__ = ["Sighting", "seen_view"]
 
 _NEAR, _LEAST = 40, 6  # stars that place a frame
+_CORE = 8  # pixels of the view from the rim of a saturated core to its middle
 
 
 class Sighting(NamedTuple):
@@ -53,7 +54,13 @@ def _stacked(sightings: Sequence[Sighting], centre: tuple[float, float], half: f
     stack = np.array(planes)
     empty = np.isnan(stack).all(axis=0)
     stack[:, empty] = 0.0
-    return np.where(empty, np.nan, np.nanmedian(stack, axis=0))
+    return _filled(np.where(empty, np.nan, np.nanmedian(stack, axis=0)))
+
+
+def _filled(plane: NDArray) -> NDArray:
+    """Holes in the middle of saturated stars take the light of their rims; what no frame covers stays empty."""
+    far, (line, column) = distance_transform_edt(np.isnan(plane), return_indices=True)
+    return np.where(far <= _CORE, plane[line, column], plane)
 
 
 def _resampled(one: Sighting, centre: tuple[float, float], half: float, side: int) -> NDArray | None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from compute.stages.report.panels import headline, round_down
-from compute.stages.report.style import GREY, new_figure, styled
+from compute.stages.report.style import new_figure, styled
 
 __all__ = ["View", "drawn_view", "finding_figure", "shades"]
 
@@ -61,7 +61,7 @@ def _stars(axis: Axes, rows: pd.DataFrame) -> None:
     size = _LARGEST * (1 - rank) ** 5 * min(1.0, (4000 / max(len(shown), 1)) ** 0.5) + 0.4
     axis.set(aspect="equal", xlabel="east [arcsec]", ylabel="north [arcsec]")
     known = np.isfinite(shown["colour"].to_numpy())
-    axis.scatter(shown["east"][~known], shown["north"][~known], s=size[~known], color=GREY, lw=0, rasterized=True)
+    axis.scatter(shown["east"][~known], shown["north"][~known], s=size[~known], color="0.8", lw=0, rasterized=True)
     if known.any():
         low, high = shown["colour"].quantile([0.03, 0.97])
         dots = axis.scatter(shown["east"][known], shown["north"][known], s=size[known], c=shown["colour"][known],
