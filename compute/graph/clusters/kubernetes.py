@@ -107,7 +107,7 @@ def cluster_spec() -> dict[str, Any]:
 
 def _pod(image: str, name: str, command: list[str], resources: dict[str, str]) -> dict[str, Any]:
     """A pod of one container that is not root, with the volume where frames and catalogs are."""
-    environment = defaults.environment() | {"NUMBA_CACHE_DIR": "/tmp/numba"}
+    environment = defaults.environment() | {"NUMBA_CACHE_DIR": "/var/tmp/numba"}
     container: dict[str, Any] = {
         "name": name,
         "image": image,
