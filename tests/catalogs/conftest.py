@@ -5,6 +5,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from sample import fill, make_stars
 
 from catalogs.catalog import create_or_open
+from catalogs.store import Store
 
 
 @pytest.fixture
@@ -25,3 +26,13 @@ def memory_url():
     yield "memory://bucket/lmc"
     MemoryFileSystem.store.clear()
     MemoryFileSystem.pseudo_dirs[:] = [""]
+
+
+@pytest.fixture(params=["disk", "object store"])
+def store(request, tmp_path, memory_url):
+    return Store(tmp_path / "lmc" if request.param == "disk" else memory_url)
+
+
+@pytest.fixture
+def disk(tmp_path):
+    return Store(tmp_path / "lmc")

@@ -37,16 +37,6 @@ HOLDER = """
 """
 
 
-@pytest.fixture(params=["disk", "object store"])
-def store(request, tmp_path, memory_url):
-    return Store(tmp_path / "lmc" if request.param == "disk" else memory_url)
-
-
-@pytest.fixture
-def disk(tmp_path):
-    return Store(tmp_path / "lmc")
-
-
 @pytest.fixture
 def holder(disk):
     """A process that holds the catalog until it is told to write, and gives it back."""

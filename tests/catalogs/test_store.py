@@ -15,16 +15,6 @@ from catalogs.errors import CatalogError
 from catalogs.store import Store
 
 
-@pytest.fixture(params=["disk", "object store"])
-def store(request, tmp_path, memory_url):
-    return Store(tmp_path / "lmc" if request.param == "disk" else memory_url)
-
-
-@pytest.fixture
-def disk(tmp_path):
-    return Store(tmp_path / "lmc")
-
-
 def put(store, path, content=b"x"):
     store.commit(path, lambda file: file.write(content))
 
