@@ -118,16 +118,17 @@ def _solve(
                 cuts[f"{row.exposure}-{row.detector}"] = (
                     store, where, start, row.path, row.sha256, row.detector, settings,
                 )  # fmt: skip
-    broken = _run(client, "first ePSF", _first, first, progress)
+    spare = _threads(client, len(first), threads)
+    begun = {place: (*work, n) for (place, work), n in zip(first.items(), spare, strict=True)}
+    broken = _run(client, "first ePSF", _first, begun, progress)
     cuts = {key: work for key, work in cuts.items() if store.exists(work[2])}
     lost = _run(client, "cut", _cut, cuts, progress)
     report.rejected += [{"exposure": key, "path": "", "reason": reason} for key, reason in sorted(lost.items())]
     sound = [places for places in sets if not broken.keys() & set(places)]
-    threads = max(threads, _idle(client, len(sound)))
     solved = {
-        places[0]: (store, [(place, f"{folder}/{due[place][0]}", due[place][1]) for place in places], settings, threads)
-        for places in sound
-    }  # fmt: skip
+        places[0]: (store, [(place, f"{folder}/{due[place][0]}", due[place][1]) for place in places], settings, n)
+        for places, n in zip(sound, _threads(client, len(sound), threads), strict=True)
+    }
     broken |= _run(client, "solve", _build, solved, progress)
     for places in sets:
         if why := [broken[place] for place in places if place in broken]:
@@ -144,11 +145,16 @@ def _solve(
     return told
 
 
-def _idle(client: Client, n: int) -> int:
-    """Threads for each of `n` solutions: those of the workers beside theirs, which have nothing to do meanwhile."""
+def _threads(client: Client, n: int, threads: int) -> list[int]:
+    """Threads for each of `n` tasks, at least `threads` and at most as many as cores.
+
+    The last of them, when there are fewer left than workers, have those beside theirs, which have nothing else to do.
+    """
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     hosts = Counter(worker["host"] for worker in workers)
-    return min(hosts.values()) // max(ceil(n / len(hosts)), 1) if hosts else 1
+    last = n % len(workers) if workers else 0
+    spare = min(hosts.values()) // ceil(last / len(hosts)) if last else 1
+    return [min(max(threads, spare if k >= n - last else 1), CPU_COUNT) for k in range(n)]
 
 
 def _run(client: Client, stage: str, function: Callable, work: dict, progress: Progress | None) -> dict[str, str]:
@@ -166,11 +172,11 @@ def _told(function: Callable, *arguments) -> str | None:
     return None
 
 
-def _first(store: Store, place: str, exposures: list[tuple[str, str, str]]) -> None:
+def _first(store: Store, place: str, exposures: list[tuple[str, str, str]], threads: int) -> None:
     """A rough ePSF from one exposure's own stars: the first of (path, sha256, detector) that can be read."""
     for number, (path, sha256, detector) in enumerate(exposures):
         try:
-            cube = epsf(_exposure(path, sha256, detector), _FIRST)
+            cube = epsf(_exposure(path, sha256, detector), _FIRST, threads)
         except (UnusableError, OSError):
             if number == len(exposures) - 1:
                 raise
@@ -193,9 +199,9 @@ def _build(
 ) -> None:
     """The ePSFs of cameras, each with its place, folder of stamps and exposures, all from one solution.
 
-    Exposures that gave no stamps are left out. There are never more `threads` than cores.
+    Exposures that gave no stamps are left out.
     """
-    parts, threads = [], min(threads, CPU_COUNT)
+    parts = []
     for place, folder, group in cameras:
         paths = [f"{folder}/{task_name(path)}.npz" for path in group["path"]]
         there = [store.exists(path) for path in paths]

@@ -2,12 +2,14 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
+
+from compute.kernels._jit import jit
 
 _FEW = 20
 _CUT = 4.0, 0.920537  # a squared deviate counts at most so much at first; the mean of normal ones that are cut there
 _FAR, _NEAR = 9.0, 0.973337  # beyond which it does not count then; the mean of normal ones that are nearer
 _ROUNDS = 4
+_EXACT, _CLOSE, _STEPS = 1e-15, 1e-12, 200  # of the largest, of the root; never so many
 
 
 def floor(residual: NDArray, formal: NDArray, share: NDArray) -> float:
@@ -39,17 +41,55 @@ def floor(residual: NDArray, formal: NDArray, share: NDArray) -> float:
     return float(np.sqrt(extra))
 
 
-def _root(square: NDArray, formal: NDArray, share: NDArray, most: float, usual: float) -> float:
-    """The floor's square at which squared deviates, cut at `most`, have the mean `usual`; 0 where they have less."""
+@jit
+def _root(square, formal, share, most, usual):
+    """The floor's square at which squared deviates, cut at `most`, have the mean `usual`; 0 where they have less.
 
-    def excess(extra: float) -> float:
-        variance = formal + share * extra
-        return float(np.sum((np.minimum(square / variance, most) - usual) * share / variance))
-
-    low, high = 0.0, 2 * float(np.max(square / share, initial=0.0))
-    if excess(low) <= 0:
+    Bisections and inverse quadratic interpolations (Chandrupatla 1997, Advances in Engineering Software 28, 145).
+    """
+    low, high = 0.0, 0.0
+    for k in range(square.size):
+        high = max(high, 2.0 * square[k] / share[k])
+    at_low = _excess(low, square, formal, share, most, usual)
+    if at_low <= 0.0 or high <= 0.0:
         return 0.0
-    return float(brentq(excess, low, high, xtol=1e-15 * high, rtol=1e-12))
+    near, far, at_near, at_far = high, low, _excess(high, square, formal, share, most, usual), at_low
+    least, t = _EXACT * high, 0.5
+    for _ in range(_STEPS):
+        x = near + t * (far - near)
+        at_x = _excess(x, square, formal, share, most, usual)
+        if (at_x > 0.0) == (at_near > 0.0):
+            last, at_last = near, at_near
+        else:
+            last, at_last, far, at_far = far, at_far, near, at_near
+        near, at_near = x, at_x
+        best = near if abs(at_near) < abs(at_far) else far
+        width = 0.5 * _CLOSE * abs(best) + least
+        t_least = width / abs(far - near) if far != near else 1.0
+        if t_least > 0.5 or at_near == 0.0:
+            return best
+        t = _interpolated(near, far, last, at_near, at_far, at_last)
+        t = min(max(t, t_least), 1.0 - t_least)
+    return best
+
+
+@jit
+def _interpolated(near, far, last, at_near, at_far, at_last):
+    """Where between `near` (0) and `far` (1) the quadratic through three points is zero, or the middle."""
+    xi, phi = (near - far) / (last - far), (at_near - at_far) / (at_last - at_far)
+    if phi * phi < xi and (1.0 - phi) ** 2 < 1.0 - xi:
+        first = at_near / (at_far - at_near) * at_last / (at_far - at_last)
+        return first + (last - near) / (far - near) * at_near / (at_last - at_near) * at_far / (at_last - at_far)
+    return 0.5
+
+
+@jit
+def _excess(extra, square, formal, share, most, usual):
+    total = 0.0
+    for k in range(square.size):
+        variance = formal[k] + share[k] * extra
+        total += (min(square[k] / variance, most) - usual) * share[k] / variance
+    return total
 
 
 def left(star: NDArray, group: NDArray, formal: NDArray, variance: NDArray) -> tuple[NDArray, NDArray]:

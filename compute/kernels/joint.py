@@ -99,18 +99,18 @@ def solve(
         system = [_Linked(table, stamps, *part, links) for part in _parts(links.start)]
     each(lambda k: system[k].prepare(), len(system), threads)
     mix = _Mix(table.coef.shape, share)
-    curvature = mix.reduced(_add([part.curvature for part in system]), power=2)
+    curvature = mix.reduced(_add([part.curvature for part in system], threads), power=2)
     core = np.median(curvature[curvature > 0.3 * curvature.max()]) if curvature.max() > 0 else 1.0
     spring = core * stiffness
     held = None if links is None else _inside(table.coef.shape[-1], radius * table.oversampling)
 
     def multiply(v: NDArray) -> NDArray:
         whole = mix.expanded(v)
-        product = _add(each(lambda k: system[k].multiply(whole), len(system), threads))
+        product = _add(each(lambda k: system[k].multiply(whole), len(system), threads), threads)
         return _hold(mix.reduced(product) + bend(v, spring), held)
 
     scale = 1.0 / (curvature + 20.0 * spring + 1e-12 * core)
-    gradient = mix.reduced(_add([part.gradient for part in system]))
+    gradient = mix.reduced(_add([part.gradient for part in system], threads))
     gradient = _hold(gradient if share is not None else gradient - bend(table.coef, spring), held)
     found, residual, taken = conjugate_gradients(multiply, gradient, lambda r: _hold(scale * r, held), tolerance, steps)
     change = mix.expanded(found)
@@ -242,11 +242,18 @@ def _parts(start: NDArray) -> list[tuple[int, int]]:
     return list(zip(edges[:-1], edges[1:], strict=True))
 
 
-def _add(arrays: list[NDArray]) -> NDArray:
-    """Sum in a fixed tree."""
-    while len(arrays) > 1:
-        arrays = [a + b for a, b in zip(arrays[::2], arrays[1::2], strict=False)] + arrays[len(arrays) // 2 * 2 :]
-    return arrays[0]
+def _add(arrays: list[NDArray], threads: int) -> NDArray:
+    """Sum in a fixed tree, a row of fiducials at a time."""
+    out = np.empty_like(arrays[0])
+
+    def row(k: int) -> None:
+        parts = [array[k] for array in arrays]
+        while len(parts) > 1:
+            parts = [a + b for a, b in zip(parts[::2], parts[1::2], strict=False)] + parts[len(parts) // 2 * 2 :]
+        out[k] = parts[0]
+
+    each(row, out.shape[0], threads)
+    return out
 
 
 def _inside(n: int, radius: float) -> NDArray[np.float64]:

@@ -234,16 +234,16 @@ class _Problem:
         pairs, kept = self.pairs, np.ones(self.pairs.x1.size, bool)
         rounding = _EXACT * max(abs(pairs.x2).max(), abs(pairs.y2).max())
         coefficients, origin = self.fixed, self.residual(self.fixed)
-        for _ in range(max_rounds):
+        for number in range(max_rounds):
             squared = _squared(residual, pairs.weight)
             sigma = robust.scatter(squared, kept, groups, KINDS[self.kind][1])
             before = kept
             kept = (squared <= (clip * sigma) ** 2) | ((residual**2).sum(0) <= rounding**2)
+            if number > 0 and (kept == before).all():
+                break
             _enough(self.kind, int(kept.sum()))
             coefficients, _ = self.step(self.fixed, origin, pairs.weight * kept)
             residual = self.residual(coefficients)
-            if (kept == before).all():
-                break
         # A second step takes off the rounding of the first.
         coefficients, covariance = self.step(coefficients, residual, pairs.weight * kept)
         return kept, coefficients, self.residual(coefficients), covariance

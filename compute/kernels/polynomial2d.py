@@ -88,25 +88,29 @@ def normal_equations(x, y, residual, weight, centre_x, centre_y, scale, order):
 
     `residual` (2, n) is what is to be explained, `weight` (3, n) the xx, xy, yy of each star's 2x2 matrix of weights.
     """
-    m = (order + 1) * (order + 2) // 2
-    terms, matrix, right = np.empty(m), np.zeros((2 * m, 2 * m)), np.zeros(2 * m)
+    m, n = (order + 1) * (order + 2) // 2, (2 * order + 1) * (order + 1)
+    terms, matrix, right = np.empty(n), np.empty((2 * m, 2 * m)), np.zeros(2 * m)
+    of_xx, of_xy, of_yy = np.zeros(n), np.zeros(n), np.zeros(n)
     for i in range(x.size):
-        monomials((x[i] - centre_x) / scale, (y[i] - centre_y) / scale, order, terms)
+        monomials((x[i] - centre_x) / scale, (y[i] - centre_y) / scale, 2 * order, terms)
         xx, xy, yy = weight[0, i], weight[1, i], weight[2, i]
         right_x = xx * residual[0, i] + xy * residual[1, i]
         right_y = xy * residual[0, i] + yy * residual[1, i]
-        for j in range(m):
-            right[j] += right_x * terms[j]
-            right[m + j] += right_y * terms[j]
-            for k in range(j + 1):
-                product = terms[j] * terms[k]
-                matrix[j, k] += xx * product
-                matrix[m + j, k] += xy * product
-                matrix[m + j, m + k] += yy * product
-    for j in range(m):
-        for k in range(j):
-            matrix[k, j] = matrix[j, k]
-            matrix[m + k, m + j] = matrix[m + j, m + k]
-            matrix[m + k, j] = matrix[m + j, k]
-    matrix[:m, m:] = matrix[m:, :m].T
+        for k in range(m):
+            right[k] += right_x * terms[k]
+            right[m + k] += right_y * terms[k]
+        for k in range(n):
+            of_xx[k] += xx * terms[k]
+            of_xy[k] += xy * terms[k]
+            of_yy[k] += yy * terms[k]
+    # A product of terms is a term of the sum of their degrees, and of the sum of their places among those of a degree.
+    for degree in range(order + 1):
+        for a in range(degree + 1):
+            j = degree * (degree + 1) // 2 + a
+            for other in range(order + 1):
+                for b in range(other + 1):
+                    k = other * (other + 1) // 2 + b
+                    both = (degree + other) * (degree + other + 1) // 2 + a + b
+                    matrix[j, k], matrix[m + j, m + k] = of_xx[both], of_yy[both]
+                    matrix[m + j, k] = matrix[j, m + k] = of_xy[both]
     return matrix, right

@@ -36,9 +36,17 @@ class Built(NamedTuple):
 
 
 def build(
-    frame: Frame, *, oversampling: int, grid: int, stars: int, signal_to_noise: float, per_fiducial: int, passes: int
+    frame: Frame,
+    *,
+    oversampling: int,
+    grid: int,
+    stars: int,
+    signal_to_noise: float,
+    per_fiducial: int,
+    passes: int,
+    threads: int = 1,
 ) -> Built:
-    """Build the ePSF of one frame from its own bright, isolated, unsaturated stars.
+    """Build the ePSF of one frame from its own bright, isolated, unsaturated stars; `threads` change no result.
 
     Raises
     ------
@@ -46,13 +54,13 @@ def build(
         If the frame shows no star to build from.
     """
     n = int(2 * _REACH * oversampling) + 1
-    tables = _best_gaussian(frame, oversampling, n, signal_to_noise)
+    tables = _best_gaussian(frame, oversampling, n, signal_to_noise, threads)
     ny, nx = frame.image.shape
     corner = np.zeros(1)
     model = Model.of(tables, corner, corner, oversampling, 5)
-    sources = find(frame, model, 10.0, 2.5, 0.5)
+    sources = find(frame, model, 10.0, 2.5, 0.5, threads)
     clear = distance_transform_edt(frame.mask != columns.SATURATED) if (frame.mask == columns.SATURATED).any() else None
-    fits = _fit(frame, model, sources, 2)
+    fits = _fit(frame, model, sources, 2, threads)
     chosen = _choose(fits, sources, clear, stars, signal_to_noise)
     if chosen.size < _FEW:
         return Built(
@@ -65,36 +73,38 @@ def build(
     tables = np.repeat(np.repeat(tables, side, 0), side, 1)
     samples = np.zeros((side, side), np.int64)
     for _ in range(passes):
-        tables, samples = _rebuild(frame, fits, chosen, tables, fx, fy, oversampling)
+        tables, samples = _rebuild(frame, fits, chosen, tables, fx, fy, oversampling, threads)
         model = Model.of(tables, fx, fy, oversampling, 5)
-        fits = _fit(frame, model, sources, 2)
+        fits = _fit(frame, model, sources, 2, threads)
         chosen = _choose(fits, sources, clear, stars, signal_to_noise)
         if chosen.size < _FEW:
             break
     return Built(tables, fx, fy, samples, f"{side}x{side} from {samples.sum()} stars of this exposure", False)
 
 
-def _fit(frame: Frame, model: Model, sources: Sources, rounds: int) -> Fits:
+def _fit(frame: Frame, model: Model, sources: Sources, rounds: int, threads: int) -> Fits:
     return fit_rounds(
         frame, model, sources, rounds=rounds, half=2, taper=(0.0, 0.0), template_error=0.01, max_iterations=20,
-        annulus=_SKY,
+        annulus=_SKY, threads=threads,
     )  # fmt: skip
 
 
-def _best_gaussian(frame: Frame, oversampling: int, n: int, signal_to_noise: float) -> NDArray[np.float64]:
+def _best_gaussian(
+    frame: Frame, oversampling: int, n: int, signal_to_noise: float, threads: int
+) -> NDArray[np.float64]:
     """The Gaussian table (1, 1, n, n) that fits the brighter peaks best, judged by their median QFIT."""
     corner = np.zeros(1)
     models = [
         Model.of(epsf.gaussian_table(s, oversampling, n)[None, None], corner, corner, oversampling, 3) for s in _WIDTHS
     ]
-    found = find(frame, models[3], 10.0, _ISOLATION, 0.5)
+    found = find(frame, models[3], 10.0, _ISOLATION, 0.5, threads)
     single = found.n_saturated == 0
     found = Sources(found.x[single], found.y[single], found.n_saturated[single])
     if found.x.size == 0:
         raise ValueError("no star above 10 sigma to take an ePSF from")
     best, lowest = 0, np.inf
     for k, model in enumerate(models):
-        fits = _fit(frame, model, found, 1)
+        fits = _fit(frame, model, found, 1, threads)
         rows = fits.rows
         bright = rows[:, columns.FLUX] ** 2 > signal_to_noise**2 * rows[:, columns.VAR_FLUX]
         judged = rows[bright if bright.any() else slice(None)]
@@ -126,7 +136,7 @@ def _choose(fits: Fits, sources: Sources, clear: NDArray | None, stars: int, sig
     return k[np.argsort(-flux[k], kind="stable")][:stars]
 
 
-def _rebuild(frame, fits, chosen, tables, fx, fy, oversampling):
+def _rebuild(frame, fits, chosen, tables, fx, fy, oversampling, threads):
     """One pass: flatten the pixel phases, then adjust and smooth the tables a few times at those positions."""
     x, y, flux = (fits.rows[:, c].copy() for c in (columns.X, columns.Y, columns.FLUX))
     x = epsf.flatten_phases(x, epsf.phase_harmonics(x[chosen]))
@@ -137,7 +147,7 @@ def _rebuild(frame, fits, chosen, tables, fx, fy, oversampling):
     mean, count = np.zeros(shape), np.zeros(shape)
     for _ in range(_INNER):
         model = Model.of(tables, fx, fy, oversampling, 5)
-        drawn = draw(frame, model, x, y, flux)
+        drawn = draw(frame, model, x, y, flux, threads)
         epsf.average_residuals(
             frame.image, drawn, *frame[1:], x[chosen], y[chosen], flux[chosen], fits.sky[chosen], region,
             oversampling, int(_REACH), 4, mean, count,

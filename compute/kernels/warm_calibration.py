@@ -4,6 +4,7 @@ import numpy as np
 
 from compute.kernels.averaging import average
 from compute.kernels.epsf import gaussian_table
+from compute.kernels.explained import cores_left, pulls, unexplained_out
 from compute.kernels.joint import Links, Table, solve
 from compute.kernels.spline import coefficients
 from compute.kernels.stampfit import conform, fit_stamps
@@ -20,5 +21,9 @@ def warm() -> None:
     links = Links(np.array([0, 2]), np.tile(np.eye(2), (2, 1, 1)), one, 0.01)
     for tied in (links, None):
         solve(table, stamps, tied, np.ones((n, n)), radius=5.0, tolerance=0.1, steps=1)
+    model, pull = light.astype(float), light.copy()
+    cores_left(light, model, zero)
+    pulls(light, light, model, 0.01, 0.1, pull)
+    unexplained_out(light, model, pull, 0.01, 5.0, pull)
     average(table, stamps, rounds=1)
     fit_stamps(conform(table, 5.0), stamps)

@@ -5,6 +5,7 @@ import numpy as np
 from compute.kernels.align import align_near
 from compute.kernels.averages import Common, mean_positions, medians
 from compute.kernels.crossmatch import match
+from compute.kernels.floors import floor
 from compute.kernels.identify import identify
 from compute.kernels.planefit import fit
 from compute.kernels.transforms import Transform
@@ -22,4 +23,5 @@ def warm() -> None:
     start = np.append(np.sort(star), x.size)
     _, used = mean_positions(start, x, y, one, one, 0 * one, 4.0, Common(rows, one))
     medians(start, one, used)
+    floor(x, one, one)
     align_near(x, y, one, x, y, one, Transform.linear(np.eye(2), np.zeros(2), "similar"), radius=1.0)

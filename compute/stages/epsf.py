@@ -11,8 +11,10 @@ from compute.settings import EpsfSettings
 from compute.stages.frames import frame_of
 
 
-def epsf(exposure: Exposure, settings: EpsfSettings) -> EpsfCube:
+def epsf(exposure: Exposure, settings: EpsfSettings, threads: int = 1) -> EpsfCube:
     """Build a first ePSF from an exposure's own stars (Anderson & King 2000, sections 4 and 5.2).
+
+    `threads` change no result.
 
     Raises
     ------
@@ -21,7 +23,7 @@ def epsf(exposure: Exposure, settings: EpsfSettings) -> EpsfCube:
     """
     header = exposure.header
     try:
-        built = build(frame_of(exposure), **settings.model_dump())
+        built = build(frame_of(exposure), **settings.model_dump(), threads=threads)
     except ValueError as error:
         raise UnusableError(f"epsf: {header.exposure} {header.detector}", error, "stars above 10 sigma") from None
     return EpsfCube(

@@ -209,7 +209,7 @@ def test_detectors_of_one_file__each_gets_its_own(client, tmp_path, monkeypatch)
         raise UnusableError("cut", "nothing", "stars")
 
     monkeypatch.setattr(stage, "_exposure", lambda *of: exposure(np.zeros((64, 64)), detector=of[-1]))
-    monkeypatch.setattr(stage, "epsf", lambda one, _: cube(detector=one.header.detector))
+    monkeypatch.setattr(stage, "epsf", lambda one, *_: cube(detector=one.header.detector))
     monkeypatch.setattr(stage, "cut", told)
     with writing(str(tmp_path / "lmc")) as catalog:
         rows = [exposure_row(detector=name) for name in ("WF2", "WF3")]
@@ -271,3 +271,27 @@ def test_measure__cubes_of_other_times_are_passed_over(copied, client):
         write_epsf(Store(str(copied)), f"cubes/epsf/NIRISS_NIS_F090W/{name}.zarr", made)
     chosen = choose_library(own_libraries(Store(str(copied))), read_exposures(row["path"])[0].header)
     assert chosen.source == "2020"
+
+
+class Cluster:
+    """So many workers on each host, for the number of threads."""
+
+    def __init__(self, *hosts):
+        self.workers = {f"{h}-{k}": {"host": h} for h, n in enumerate(hosts) for k in range(n)}
+
+    def scheduler_info(self, **_):
+        return {"workers": self.workers}
+
+
+@pytest.mark.parametrize(
+    ("hosts", "n", "expected"),
+    [
+        ((2,), 1, [2]), ((2,), 2, [1, 1]), ((2,), 3, [1, 1, 2]), ((4,), 6, [1, 1, 1, 1, 2, 2]), ((4, 4), 2, [4, 4]),
+        ((4, 2), 3, [1, 1, 1]), ((), 2, [1, 1]),
+    ],
+)  # fmt: skip
+def test_threads__tasks_that_come_last_have_the_cores_of_idle_workers(monkeypatch, hosts, n, expected):
+    monkeypatch.setattr(stage, "CPU_COUNT", 8)
+    assert stage._threads(Cluster(*hosts), n, 1) == expected
+    monkeypatch.setattr(stage, "CPU_COUNT", 1)
+    assert stage._threads(Cluster(*hosts), n, 3) == [1] * n

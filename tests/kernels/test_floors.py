@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import brentq
 
-from compute.kernels.floors import floor, left
+from compute.kernels.floors import _root, floor, left
 
 
 def rows(true_floor, n=6000, seed=2):
@@ -65,3 +68,27 @@ def test_left__what_exposures_share_is_found_from_residuals():
     assert floor(residual, of_formal, share) == pytest.approx(extra, rel=0.05)
     alone = left(star, np.tile(np.arange(6), n), formal, formal + extra**2)
     assert floor(residual, *alone) < 0.95 * extra  # as if they shared nothing
+
+
+@given(
+    st.integers(1, 400), st.floats(-10, -1), st.sampled_from([(4.0, 0.920537), (9.0, 0.973337)]),
+    st.integers(0, 2**32 - 1),
+)  # fmt: skip
+def test_root__is_that_of_scipy(n, extra, cut, seed):
+    rng, (most, usual) = np.random.default_rng(seed), cut
+    formal, share = 10 ** rng.uniform(-8, -3, n), rng.uniform(0.06, 1, n)
+    square = rng.normal(0, 1, n) ** 2 * (formal + share * 10**extra)
+    square[rng.random(n) < 0.05] *= 1000
+
+    def excess(extra):
+        variance = formal + share * extra
+        return np.sum((np.minimum(square / variance, most) - usual) * share / variance)
+
+    high = 2 * (square / share).max()
+    found = _root(square, formal, share, most, usual)
+    if excess(0.0) <= 0:
+        assert found == 0.0
+    else:  # cut squares: of one row there are several roots, and any will do
+        expected = brentq(excess, 0.0, high, xtol=1e-15 * high, rtol=1e-12)
+        slope = abs(excess(found * (1 - 1e-6)) - excess(found * (1 + 1e-6)))
+        assert found == pytest.approx(expected, rel=1e-5, abs=1e-14 * high) or abs(excess(found)) <= slope

@@ -12,19 +12,22 @@ from numpy.typing import NDArray
 
 from compute.kernels.averaging import average
 from compute.kernels.epsf import NORMALISATION_RADIUS
+from compute.kernels.explained import cores_left, pulls, unexplained_out
 from compute.kernels.joint import Links, Table, solve
 from compute.kernels.stampfit import conform
 from compute.kernels.stamps import Stamps, shine_stamps
+from compute.kernels.threads import each, shares
 from compute.settings import CalibrateSettings
 
 __all__ = ["improve", "robust"]
 
+_BLOCKS, _ENOUGH = 16, 1_000_000  # of stamps; pixels that tell a median
 _CLIP, _WRONG = 5.0, 0.01  # [sigma]; share by which an ePSF may be wrong before pixels are taken for outliers
 
 
 def improve(table: Table, stamps: Stamps, links: Links, settings: CalibrateSettings, threads: int = 1) -> Table:
     """A better ePSF by the solver of the settings, centred and of unit sum within the normalisation radius."""
-    stamps = stamps._replace(weight=robust(table, stamps))
+    stamps = stamps._replace(weight=robust(table, stamps, threads))
     return conform(_SOLVERS[settings.solver](table, stamps, links, settings, threads), NORMALISATION_RADIUS)
 
 
@@ -50,20 +53,34 @@ _SOLVERS: dict[str, Callable[[Table, Stamps, Links, CalibrateSettings, int], Tab
 _SOLVERS = {"joint": _joint, "direct": _direct, "averaging": _averaging}
 
 
-def robust(table: Table, stamps: Stamps) -> NDArray[np.float32]:
+def robust(table: Table, stamps: Stamps, threads: int = 1) -> NDArray[np.float32]:
     """Weights with the ePSF's own error, and none for pixels that no star explains (A&K 2000, section 4.2.1).
 
     What a pixel may be off by also grows with what the ePSF leaves of its core: a first ePSF, far too wide, would else
     have all cores taken for outliers.
     """
-    model, where = np.empty(stamps.light.shape), (stamps.x, stamps.y, stamps.at_x, stamps.at_y)
-    shine_stamps(table.coef, table.fx, table.fy, table.oversampling, table.taps, *where, model)
-    model *= stamps.flux[:, None, None]
-    middle = stamps.light.shape[-1] // 2
-    off, core = np.abs(stamps.light - model), slice(middle - 2, middle + 3)
-    left = off[:, core, core].sum((1, 2)) / np.maximum(model[:, core, core].sum((1, 2)), 1e-30)
-    with np.errstate(divide="ignore"):
-        variance = 1.0 / stamps.weight + (_WRONG * model) ** 2
-    pull = off / np.sqrt(variance + (np.median(left) * model) ** 2)
-    scale = max(1.0, float(np.median(pull[stamps.weight > 0]) / 0.6745))
-    return np.where(pull < _CLIP * scale, 1.0 / variance, 0.0).astype(np.float32)
+    model, pull, weight = (np.empty(stamps.light.shape, dtype) for dtype in (float, np.float32, np.float32))
+    left, blocks = np.empty(stamps.x.size), [slice(*share) for share in shares(stamps.x.size, _BLOCKS)]
+
+    def explain(number: int) -> None:
+        of = blocks[number]
+        where = stamps.x[of], stamps.y[of], stamps.at_x[of], stamps.at_y[of]
+        shine_stamps(table.coef, table.fx, table.fy, table.oversampling, table.taps, *where, model[of])
+        model[of] *= stamps.flux[of, None, None]
+        cores_left(stamps.light[of], model[of], left[of])
+
+    def judge(number: int) -> None:
+        of = blocks[number]
+        pulls(stamps.light[of], stamps.weight[of], model[of], _WRONG, usual, pull[of])
+
+    def choose(number: int) -> None:
+        of = blocks[number]
+        unexplained_out(stamps.weight[of], model[of], pull[of], _WRONG, _CLIP * scale, weight[of])
+
+    each(explain, _BLOCKS, threads)
+    usual = float(np.median(left))
+    each(judge, _BLOCKS, threads)
+    some = slice(None, None, max(1, pull.size // _ENOUGH))
+    scale = max(1.0, float(np.median(pull.ravel()[some][stamps.weight.ravel()[some] > 0]) / 0.6745))
+    each(choose, _BLOCKS, threads)
+    return weight

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from catalogs.errors import UnusableError
 from compute.kernels.joint import Links
+from compute.kernels.planefit import Fit
 from compute.kernels.reserve import reserved
 from compute.kernels.stampfit import StampFits
 from compute.kernels.stamps import Stamps
-from compute.kernels.transforms import Transform, TransformError
+from compute.kernels.transforms import TransformError
 from compute.settings import CalibrateSettings, FrameSettings
 from compute.stages.cutting import Cut
 from compute.stages.linking.align import middle_of, place_roughly
@@ -24,6 +25,7 @@ from compute.stages.plane import Plane
 
 __all__ = ["Pool", "Stars", "fiducials", "link", "pool_of"]
 
+_SETTLED = 1e-3  # [pix of the frame] which clipped stars come and go within
 _H = 0.5  # [pix of the frame] step of slopes
 
 
@@ -44,12 +46,11 @@ class Pool(NamedTuple):
         self, x: NDArray, y: NDArray, flux: NDArray, rows: NDArray | None = None, half: int | None = None
     ) -> Stamps:
         """Stamps with their stars at (x, y) from the middle pixels; some `rows`, and pixels within `half`, only."""
-        rows = np.arange(self.exposure.size) if rows is None else rows
+        of: slice | NDArray = slice(None) if rows is None else rows
         middle = self.light.shape[1] // 2
         inner = slice(None) if half is None else slice(middle - half, middle + half + 1)
-        at_x, at_y = self.x_pixel[rows] + x, self.y_pixel[rows] + y
-        light, weight = self.light[rows][:, inner, inner], self.weight[rows][:, inner, inner]
-        return Stamps(np.ascontiguousarray(light), np.ascontiguousarray(weight), x, y, flux, at_x, at_y)
+        light, weight = (np.ascontiguousarray(each[:, inner, inner][of]) for each in (self.light, self.weight))
+        return Stamps(light, weight, x, y, flux, self.x_pixel[of] + x, self.y_pixel[of] + y)
 
 
 def pool_of(cuts: Iterable[Cut], rows: pd.DataFrame, settings: CalibrateSettings) -> Pool:
@@ -96,7 +97,7 @@ class Stars(NamedTuple):
 
     `rows` (K,) of the pool; `links`; `x`, `y` (K,) imposed positions from the middle pixels [pix]; `flux` (K,);
     `reserved` (K,) those that no ePSF may be made from; `scatter` [pix] of the free positions about the imposed,
-    robust; `transforms` by exposure.
+    robust; `fits` by exposure, how they lie on the frame.
     """
 
     rows: NDArray[np.int64]
@@ -106,7 +107,7 @@ class Stars(NamedTuple):
     flux: NDArray[np.float64]
     reserved: NDArray[np.bool_]
     scatter: float
-    transforms: list[Transform | None]
+    fits: list[Fit | None]
 
     @property
     def star(self) -> NDArray[np.int64]:
@@ -146,14 +147,18 @@ def link(
     """
     x, y = pool.x_pixel + fits.x - offset[0], pool.y_pixel + fits.y - offset[1]
     samples = _samples(pool, x, y, fits)
-    how = FrameSettings(raw_transform=settings.transform, radius=settings.radius, reserve=0.0, rounds=20)
+    how = FrameSettings(
+        raw_transform=settings.transform, radius=settings.radius, reserve=0.0, rounds=20, tolerance=_SETTLED
+    )
     reasons = ["ok"] * len(samples)
     if before is None:
         starts, reasons = place_roughly(rows, samples, None, middle_of(rows, plane), plane, how)
     else:
-        starts = before.transforms
+        starts = [one and one.transform for one in before.fits]
     # Fewer do not tell an ePSF from positions, however few exposures there are.
     found = Detections(samples, starts, reasons, how, least, epochs_of(rows, how.epoch_gap))
+    if before is not None:
+        found.fits = list(before.fits)
     try:
         means, _ = iterate(found, None, how)
     except TransformError:
@@ -218,5 +223,5 @@ def _impose(pool, fits, offset, found, means, zero, kept, settings) -> Stars:
     start = np.append(0, np.cumsum(count))
     return Stars(
         stamp, Links(start, slope, gain, settings.slack), x, y, common[star] * gain,
-        np.zeros(stamp.size, bool), float(1.4826 * np.nanmedian(np.abs(off))), list(found.transforms),
+        np.zeros(stamp.size, bool), float(1.4826 * np.nanmedian(np.abs(off))), list(found.fits),
     )  # fmt: skip

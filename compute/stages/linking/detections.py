@@ -62,6 +62,15 @@ class Detections:
             if transform is not None:
                 yield k, transform
 
+    @property
+    def gauge(self) -> str:
+        """What all exposures may have in common without any star's telling, kind of transformation."""
+        kinds = {self._kind(k) for k, _ in self._placed()}
+        return kinds.pop() if len(kinds) == 1 else "affine"
+
+    def _kind(self, k: int) -> str:
+        return self.settings.transform if self.samples[k].corrected else self.settings.raw_transform
+
     def on_frame(self) -> NDArray[np.float64]:
         """x, y, var_x, var_y, cov_xy of all detections, floors included, (5, n); NaN of exposures not placed."""
         out = np.full((5, self.exposure.size), np.nan)
@@ -115,7 +124,7 @@ class Detections:
         for k, transform in self._placed():
             of = self._of(k)
             one, star = self.samples[k].take(self.rows[of] - self.first[k]), self.star[of]
-            kind, before = self.settings.transform if one.corrected else self.settings.raw_transform, self.fits[k]
+            kind, before = self._kind(k), self.fits[k]
             try:
                 found = fit(
                     kind, one.x, one.y, means.x[star], means.y[star], np.sqrt(self.at[2, of] + means.var_x[star]),

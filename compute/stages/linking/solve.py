@@ -19,6 +19,7 @@ from compute.stages.linking.sample import Places, Sample
 
 __all__ = ["Solution", "iterate", "solve"]
 
+_NOTHING = Transform.linear(np.eye(2), np.zeros(2))
 _IDENTIFY = 3  # rounds that look anew which detections are one star
 
 
@@ -85,7 +86,8 @@ def iterate(found: Detections, reference: Places | None, settings: FrameSettings
             first = means
         else:
             one = ~found.reserved
-            means = _moved(means, fit("affine", means.x[one], means.y[one], first.x[one], first.y[one]).transform)
+            pairs = means.x[one], means.y[one], first.x[one], first.y[one]
+            means = _moved(means, fit(found.gauge, *pairs, start=_NOTHING).transform)
         farthest = found.transform(means)
         found.estimate_floors(means)
         if number >= _IDENTIFY and farthest < settings.tolerance:
