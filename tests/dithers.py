@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from catalogs.exposure import Exposure
-from compute.kernels.celestial import deproject
+from compute.kernels.motion.celestial import deproject
 from tests.analytic import AnalyticEpsf, expose, render, scatter
 from tests.frames import tan_cards, write_jwst
 from tests.stages.synthetic import exposure, header

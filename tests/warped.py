@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from catalogs.distortion import DistortionCube, PixelMap, Polynomial
 from catalogs.readers.scales import detector_chips, nominal_scale
 from catalogs.tables import MEASUREMENTS
-from compute.kernels.celestial import deproject
-from compute.kernels.distortion import inverse
+from compute.kernels.geometry.distortion import inverse
+from compute.kernels.motion.celestial import deproject
 from compute.stages.geometry.deliver import shifts
 from compute.stages.layered import layers_of
 

@@ -16,9 +16,9 @@ from filelock import FileLock
 from compute.graph.clusters import cluster_client
 from compute.graph.clusters.versions import TOPIC, check_versions
 
-MEASURING, SIMULATING = "compute.kernels.warm", "compute.kernels.simulate.warm"
-FRAMING, CALIBRATING = "compute.kernels.warm_frames", "compute.kernels.warm_calibration"
-DISTORTING, MOVING = "compute.kernels.warm_distortion", "compute.kernels.warm_motions"
+MEASURING, SIMULATING = "compute.kernels.warm.measure", "compute.kernels.simulate.warm"
+FRAMING, CALIBRATING = "compute.kernels.warm.frame", "compute.kernels.warm.calibrate"
+DISTORTING, MOVING = "compute.kernels.warm.geometry", "compute.kernels.warm.motion"
 
 
 class WarmKernels(WorkerPlugin):

@@ -29,7 +29,7 @@ from compute.stages.distortion import (
     uncorrected,
 )
 
-_STAGE, _KERNELS = "correct", "compute.kernels.distortion"
+_STAGE, _KERNELS = "correct", "compute.kernels.geometry.distortion"
 _AREA = "+area"  # at the end of `corrected_with`: mag_area, too, comes from the distortion
 _Record = dict[str, Any]
 

@@ -26,7 +26,7 @@ from compute.stages.reference import load
 
 __all__ = ["WARM", "kinematics"]
 
-WARM = "compute.kernels.warm_kinematics"
+WARM = "compute.kernels.warm.kinematics"
 _COLUMNS = [
     "star_id", "ra", "dec", "ref_epoch", "pmra", "pmdec", "pmra_error", "pmdec_error", "pmra_pmdec_corr", "flags",
     "absolute",

@@ -13,7 +13,7 @@ from catalogs.masters import MASTER
 from catalogs.motions import ZERO_POINTS, with_magnitudes
 from catalogs.parquet import read_table, write_table
 from catalogs.store import Store
-from compute.kernels.surroundings import Stars
+from compute.kernels.motion.surroundings import Stars
 from compute.settings import MotionSettings
 from compute.stages.frame.groups import FrameKey
 from compute.stages.frame.ties import read_transform

@@ -18,7 +18,7 @@ from compute.graph.report_populations import Population, compared, notes, popula
 from compute.graph.report_sightings import Detections, mean_places, on_detectors, sightings
 from compute.graph.report_tasks import commit
 from compute.graph.scales import read_folder
-from compute.kernels.celestial import project
+from compute.kernels.motion.celestial import project
 from compute.settings import KinematicsSettings
 from compute.stages.report.cutout import seen_view
 from compute.stages.report.finding import View, drawn_view, finding_figure

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from catalogs.errors import PiazziError
-from compute.kernels.resampled import Histogram, Peaks
+from compute.kernels.kinematics.resampled import Histogram, Peaks
 from compute.settings import KinematicsSettings, PopulationSettings
 from compute.stages.kinematics.choose import choose, members, usable
 from compute.stages.kinematics.compare import pair_by_place

@@ -13,7 +13,7 @@ from catalogs.readers import read_exposures
 from catalogs.store import Store
 from catalogs.tables import MEASUREMENTS
 from compute.graph.report_tasks import read
-from compute.kernels.celestial import project
+from compute.kernels.motion.celestial import project
 from compute.stages.report.cutout import Sighting
 
 __all__ = ["Detections", "mean_places", "on_detectors", "sightings"]

@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 from catalogs.flags import Flag
 from catalogs.readers.scales import nominal_scale
 from catalogs.wcs import TanWcs
-from compute.kernels.phases import expected_damping, largest_gap
+from compute.kernels.calibrate.phases import expected_damping, largest_gap
 from compute.settings import CalibrateSettings, StampSettings
 
 __all__ = ["NEEDED", "Advice", "Dithering", "Supply", "advise", "dithering", "expected_accuracy", "supply"]

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from compute.kernels.dispersion import velocity
-from compute.kernels.weighted import Agreement, Means, weighted_means
+from compute.kernels.kinematics.dispersion import velocity
+from compute.kernels.motion.weighted import Agreement, Means, weighted_means
 from compute.settings import CombineSettings
 
 __all__ = ["COMPARED", "Combined", "combine"]

@@ -9,10 +9,10 @@ from scipy.spatial import cKDTree
 
 from catalogs.cubes import EpsfCube
 from catalogs.exposure import Exposure
-from compute.kernels import columns
-from compute.kernels.chain import Fits, Frame, Model, Sources, find, find_hidden, fit_rounds, reaches
-from compute.kernels.fatter import FluxTerm, electrons, narrowed, uncharged
-from compute.kernels.stamps import sample_stamps
+from compute.kernels.calibrate.fatter import FluxTerm, electrons, narrowed, uncharged
+from compute.kernels.calibrate.stamps import sample_stamps
+from compute.kernels.measure import columns
+from compute.kernels.measure.chain import Fits, Frame, Model, Sources, find, find_hidden, fit_rounds, reaches
 from compute.settings import StampSettings
 from compute.stages.frames import flux_term_of, frame_of, model_of
 

@@ -21,8 +21,8 @@ from catalogs.distortion import DistortionCube, read_distortion
 from catalogs.errors import UnusableError
 from catalogs.exchange.stdgdc import read_stdgdc
 from catalogs.store import Store
-from compute.kernels.distortion import forward, pixel_area
-from compute.kernels.layers import Layer
+from compute.kernels.geometry.distortion import forward, pixel_area
+from compute.kernels.geometry.layers import Layer
 from compute.stages.layered import layers_of
 
 

@@ -5,8 +5,8 @@ import numpy as np
 from catalogs.cubes import EpsfCube
 from catalogs.errors import UnusableError
 from catalogs.exposure import Exposure
-from compute.kernels.epsf import NORMALISATION_RADIUS
-from compute.kernels.undithered import build
+from compute.kernels.calibrate.epsf import NORMALISATION_RADIUS
+from compute.kernels.calibrate.undithered import build
 from compute.settings import EpsfSettings
 from compute.stages.frames import frame_of
 

@@ -8,9 +8,9 @@ from catalogs.errors import UnusableError
 from catalogs.exposure import Exposure
 from catalogs.readers.jwst_geometry import SIZE
 from catalogs.readers.jwst_times import CAMERAS
-from compute.kernels.chain import Frame, Model
-from compute.kernels.columns import BAD, GOOD, SATURATED
-from compute.kernels.fatter import FluxTerm
+from compute.kernels.calibrate.fatter import FluxTerm
+from compute.kernels.measure.chain import Frame, Model
+from compute.kernels.measure.columns import BAD, GOOD, SATURATED
 from compute.kernels.spline import coefficients
 from compute.kernels.timing import Readout, delay
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from catalogs.distortion import DistortionCube, LookUpTable, PixelMap
-from compute.kernels.layers import Layer, Polynomial, Table
-from compute.kernels.layers import PixelMap as KernelMap
+from compute.kernels.geometry.layers import Layer, Polynomial, Table
+from compute.kernels.geometry.layers import PixelMap as KernelMap
 
 __all__ = ["layers_of"]
 

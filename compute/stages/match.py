@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from catalogs.masters import MATCHES
-from compute.kernels.crossmatch import match as nearest_pairs
-from compute.kernels.reserve import reserved
+from compute.kernels.frame.reserve import reserved
+from compute.kernels.match.crossmatch import match as nearest_pairs
 from compute.settings import MatchSettings
 from compute.stages.plane import TILE, Plane
 

@@ -13,14 +13,14 @@ from catalogs.errors import UnusableError
 from catalogs.exposure import Exposure
 from catalogs.flags import Flag
 from catalogs.tables import MEASUREMENTS
-from compute.kernels import columns
-from compute.kernels.chain import Fits, Frame, Model, Sources, find, find_hidden, fit_rounds
-from compute.kernels.classify import shapes, widened
-from compute.kernels.columns import COLUMNS
-from compute.kernels.fatter import FluxTerm, narrowed, uncharged
-from compute.kernels.groups import refit_groups
-from compute.kernels.saturated import refit_saturated
-from compute.kernels.spikes import far_flux, far_light
+from compute.kernels.calibrate.fatter import FluxTerm, narrowed, uncharged
+from compute.kernels.measure import columns
+from compute.kernels.measure.chain import Fits, Frame, Model, Sources, find, find_hidden, fit_rounds
+from compute.kernels.measure.classify import shapes, widened
+from compute.kernels.measure.columns import COLUMNS
+from compute.kernels.measure.groups import refit_groups
+from compute.kernels.measure.saturated import refit_saturated
+from compute.kernels.measure.spikes import far_flux, far_light
 from compute.settings import MeasureSettings
 from compute.stages.frames import flux_term_of, frame_of, model_of, star_times
 

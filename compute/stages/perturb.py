@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from catalogs.cubes import EpsfCube
 from catalogs.exposure import Exposure
-from compute.kernels.joint import Links, Table, solve
+from compute.kernels.calibrate.joint import Links, Table, solve
+from compute.kernels.calibrate.stampfit import conform, fit_stamps, samples
+from compute.kernels.calibrate.stamps import Stamps
 from compute.kernels.spline import coefficients
-from compute.kernels.stampfit import conform, fit_stamps, samples
-from compute.kernels.stamps import Stamps
 from compute.settings import PerturbSettings
 from compute.stages.cutting import Cut, cut
 

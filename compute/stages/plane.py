@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from compute.kernels.celestial import deproject, jacobian, project
+from compute.kernels.motion.celestial import deproject, jacobian, project
 
 __all__ = ["CENTRE", "TILE", "Plane"]
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalogs.errors import UnusableError
-from compute.kernels.dithers import box, line, pattern_damping, plan
-from compute.kernels.phases import largest_gap, largest_hole
+from compute.kernels.calibrate.dithers import box, line, pattern_damping, plan
+from compute.kernels.calibrate.phases import largest_gap, largest_hole
 
 __all__ = ["MOST", "Pattern", "Proposal", "propose"]
 

@@ -12,7 +12,7 @@ from catalogs.references import Reference, read_reference
 from catalogs.references.columns import SOLVED, SOURCES
 from catalogs.references.cone import Cone
 from catalogs.references.gaia import GaiaRules, Systematics
-from compute.kernels.celestial import propagate, propagate_covariance
+from compute.kernels.motion.celestial import propagate, propagate_covariance
 from compute.settings import ReferenceSettings
 
 __all__ = ["load", "propagated"]

@@ -8,11 +8,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
-from compute.kernels import planefit, robust
-from compute.kernels.celestial import jacobian, project
-from compute.kernels.floors import floor
-from compute.kernels.magnification import influence
-from compute.kernels.transforms import Transform, TransformError
+from compute.kernels.frame import planefit, robust
+from compute.kernels.frame.floors import floor
+from compute.kernels.frame.transforms import Transform, TransformError
+from compute.kernels.motion.celestial import jacobian, project
+from compute.kernels.motion.magnification import influence
 from compute.settings import Settings
 
 __all__ = ["Link", "ScaleSettings", "excess", "link_all", "pushes"]

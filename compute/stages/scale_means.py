@@ -11,7 +11,7 @@ from scipy.linalg import block_diag
 from scipy.stats import chi2
 
 from catalogs.scales import SCALE_DIFFERENCES, SCALE_MEANS
-from compute.kernels.scattered import fit
+from compute.kernels.motion.scattered import fit
 from compute.stages.scales import CENTRAL, Scales, scales, scales_within
 
 __all__ = ["Tables", "summary", "tables"]

@@ -16,7 +16,7 @@ from scipy.linalg import block_diag
 from scipy.sparse import csr_array
 
 from catalogs.scales import SCALES
-from compute.kernels.celestial import deproject, jacobian, project
+from compute.kernels.motion.celestial import deproject, jacobian, project
 from compute.stages.scale_links import Link, ScaleSettings, excess, link_all, pushes
 
 __all__ = ["CENTRAL", "ScaleSettings", "Scales", "central", "pairs", "scales", "scales_within"]

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from catalogs.flags import Flag
-from compute.kernels.cuts import running
+from compute.kernels.measure.cuts import running
 from compute.settings import CutSettings
 
 _FLOOR = 0.02  # share of the flux by which fits of good stars differ from their ePSF, whatever the noise

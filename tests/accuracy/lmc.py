@@ -13,7 +13,7 @@ from catalogs import open_catalog
 from compute.campaign import Campaign, Cluster, Observation, Population, Reference, SkyField
 from compute.graph.run import run
 from compute.graph.simulate import simulate
-from compute.kernels.celestial import project
+from compute.kernels.motion.celestial import project
 from compute.recipe import Recipe
 from compute.settings import KinematicsSettings, MotionSettings, PopulationSettings, ReferenceSettings
 from tests.kinematic import OLD, YOUNG, Group

@@ -10,7 +10,7 @@ import numpy as np
 from astropy.stats import sigma_clip
 from scipy import stats
 
-from compute.kernels.bootstrap import bootstrap_means
+from compute.kernels.kinematics.bootstrap import bootstrap_means
 from tests.bench.pairs import compare as timed
 
 OBJECTS, EXPOSURES, RESAMPLES, CLIP, BATCH, SOME = 300, 18, 10_000, 3.0, 200, 2

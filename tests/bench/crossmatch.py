@@ -5,7 +5,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord, match_coordinates_sky
 from scipy.spatial import cKDTree
 
-from compute.kernels.crossmatch import match, nearest, nearest_sky
+from compute.kernels.match.crossmatch import match, nearest, nearest_sky
 from tests.bench.pairs import compare as timed
 
 ROWS, RADIUS, MAS = 1_000_000, 0.5, 500.0

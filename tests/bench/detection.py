@@ -6,7 +6,7 @@ import numpy as np
 from photutils.detection import DAOStarFinder
 from scipy.spatial import cKDTree
 
-from compute.kernels.chain import Frame, Model, find
+from compute.kernels.measure.chain import Frame, Model, find
 from tests.analytic import AnalyticEpsf, expose, render, scatter
 from tests.bench.pairs import compare as timed
 

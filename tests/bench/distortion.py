@@ -5,9 +5,9 @@ NumPy has no medians of many cells: one sort of everything does without a loop, 
 
 import numpy as np
 
-from compute.kernels.cellmeans import sort, sweep
-from compute.kernels.published import fit_cells, middles
-from compute.kernels.published_direct import design
+from compute.kernels.geometry.cellmeans import sort, sweep
+from compute.kernels.geometry.published import fit_cells, middles
+from compute.kernels.geometry.published_direct import design
 from tests.bench.pairs import compare as timed
 from tests.kernels.linked import iterate, medians_at_once, medians_of_each, observe, smooth
 

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from photutils.psf import EPSFBuilder, EPSFStar, EPSFStars, LinkedEPSFStar
 
 from catalogs.readers.scales import nominal_scale
-from compute.kernels.averaging import average
-from compute.kernels.epsf import NORMALISATION_RADIUS
-from compute.kernels.joint import Table
+from compute.kernels.calibrate.averaging import average
+from compute.kernels.calibrate.epsf import NORMALISATION_RADIUS
+from compute.kernels.calibrate.joint import Table
+from compute.kernels.calibrate.stampfit import conform, fit_stamps, light_centres
 from compute.kernels.spline import coefficients
-from compute.kernels.stampfit import conform, fit_stamps, light_centres
 from compute.settings import CalibrateSettings
 from compute.stages.calibrate.build import build
 from compute.stages.calibrate.stars import Pool, pool_of

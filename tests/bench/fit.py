@@ -7,7 +7,8 @@ from astropy.nddata import NDData
 from astropy.table import Table
 from photutils.psf import GriddedPSFModel, PSFPhotometry
 
-from compute.kernels import columns, spline, starfit
+from compute.kernels import spline
+from compute.kernels.measure import columns, starfit
 from tests.analytic import AnalyticEpsf, expose, render, scatter
 from tests.bench.pairs import compare as timed
 

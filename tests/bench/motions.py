@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from compute.kernels.motions import fit_motions
+from compute.kernels.motion.motions import fit_motions
 from tests.bench.pairs import compare as timed
 
 STARS, EPOCHS, YEAR = 1_000_000, 3, 2016.0

@@ -11,7 +11,7 @@ import numpy as np
 from astropy.stats import sigma_clip
 from scipy.spatial import cKDTree
 
-from compute.kernels.pixelmap import nearest_medians
+from compute.kernels.geometry.pixelmap import nearest_medians
 from compute.kernels.threads import each
 from tests.bench.pairs import Extrapolated
 from tests.bench.pairs import compare as timed

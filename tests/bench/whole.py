@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 
 from catalogs.cubes import EpsfCube
 from catalogs.exposure import Exposure
-from compute.kernels.chain import find, find_hidden, fit_rounds
+from compute.kernels.measure.chain import find, find_hidden, fit_rounds
 from compute.settings import MeasureSettings
 from compute.stages.frames import frame_of, model_of
 from compute.stages.measure import measure

@@ -16,7 +16,7 @@ from catalogs.references import read_reference
 from catalogs.references.columns import SOURCES
 from catalogs.references.cone import Cone
 from catalogs.truth import GAIA, REFERENCE
-from compute.kernels.celestial import deproject
+from compute.kernels.motion.celestial import deproject
 
 WRITERS = {
     "a.parquet": files.write_parquet,

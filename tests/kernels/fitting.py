@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from compute.kernels.chain import Frame, Model
-from compute.kernels.columns import COLUMNS
-from compute.kernels.starfit import fit_stars
+from compute.kernels.measure.chain import Frame, Model
+from compute.kernels.measure.columns import COLUMNS
+from compute.kernels.measure.starfit import fit_stars
 from tests.analytic import AnalyticEpsf
 
 EPSF = AnalyticEpsf()

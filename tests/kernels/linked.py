@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 
-from compute.kernels.distortion import forward
-from compute.kernels.layers import Polynomial
+from compute.kernels.geometry.distortion import forward
+from compute.kernels.geometry.layers import Polynomial
 from compute.kernels.threads import each
 
 SCALE, TURN = 1.3, 40.0  # frame pixels for a raw one, degrees

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from compute.kernels.align import align, align_near
-from compute.kernels.asterisms import triangles
-from compute.kernels.chance import Field, unlikely
-from compute.kernels.transforms import Transform, TransformError
+from compute.kernels.frame.align import align, align_near
+from compute.kernels.frame.asterisms import triangles
+from compute.kernels.frame.chance import Field, unlikely
+from compute.kernels.frame.transforms import Transform, TransformError
 
 SIDE = 2048.0
 

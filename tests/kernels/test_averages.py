@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from compute.kernels.averages import Common, mean_positions, mean_values, medians
+from compute.kernels.frame.averages import Common, mean_positions, mean_values, medians
 
 
 def stack(n_stars=4000, n=9, seed=1):

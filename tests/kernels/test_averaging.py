@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from compute.kernels.averaging import _Region, average
-from compute.kernels.epsf import gaussian_table
-from compute.kernels.joint import Table
+from compute.kernels.calibrate.averaging import _Region, average
+from compute.kernels.calibrate.epsf import gaussian_table
+from compute.kernels.calibrate.joint import Table
+from compute.kernels.calibrate.stampfit import conform, samples
+from compute.kernels.calibrate.stamps import Stamps, sample_stamps
 from compute.kernels.spline import coefficients
-from compute.kernels.stampfit import conform, samples
-from compute.kernels.stamps import Stamps, sample_stamps
 from tests.analytic import AnalyticEpsf
 
 N, HALF = 2 * int(4 * 6.5) + 1, 5

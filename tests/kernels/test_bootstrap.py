@@ -5,7 +5,7 @@ import pytest
 from astropy.stats import sigma_clip
 from scipy import stats
 
-from compute.kernels.bootstrap import bootstrap_means
+from compute.kernels.kinematics.bootstrap import bootstrap_means
 
 MASK = 2**64 - 1
 

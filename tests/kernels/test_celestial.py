@@ -9,7 +9,7 @@ from astropy.wcs import WCS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compute.kernels.celestial import (
+from compute.kernels.motion.celestial import (
     AU,
     MAS,
     deproject,

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from compute.kernels.chain import Frame, Model, Sources, fit_rounds
-from compute.kernels.classify import events, shapes, usual_chi2, widened
-from compute.kernels.columns import CHI2, COLUMNS, COV_XY, EVENT, FLUX, VAR_FLUX, VAR_X, VAR_Y, X, Y
+from compute.kernels.measure.chain import Frame, Model, Sources, fit_rounds
+from compute.kernels.measure.classify import events, shapes, usual_chi2, widened
+from compute.kernels.measure.columns import CHI2, COLUMNS, COV_XY, EVENT, FLUX, VAR_FLUX, VAR_X, VAR_Y, X, Y
 from tests.analytic import AnalyticEpsf, expose, render
 from tests.kernels.fitting import fit, model_of
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from compute.kernels.combined import Measured, Priors, Reference, solve
-from compute.kernels.determined import large_scale
-from compute.kernels.placed import Rows, positions
-from compute.kernels.planefit import fit
-from compute.kernels.smoothbasis import basis_of, evaluate
-from compute.kernels.starless import assemble, field_of, layout_of
-from compute.kernels.transforms import Transform
+from compute.kernels.frame.planefit import fit
+from compute.kernels.frame.transforms import Transform
+from compute.kernels.geometry.combined import Measured, Priors, Reference, solve
+from compute.kernels.geometry.determined import large_scale
+from compute.kernels.geometry.placed import Rows, positions
+from compute.kernels.geometry.smoothbasis import basis_of, evaluate
+from compute.kernels.geometry.starless import assemble, field_of, layout_of
 
 SIDE, BREAK = 256, 127.5
 POLYNOMIAL = {"order": 3, "cells": 0, "knot": 0.0}

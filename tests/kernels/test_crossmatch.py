@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
-from compute.kernels import crossmatch
-from compute.kernels.crossmatch import match, match_points, match_sky, nearest, nearest_points, nearest_sky
-from compute.kernels.points import angle, chord, plane, sphere
-from compute.kernels.tiles import match_tile, tiles
+from compute.kernels.match import crossmatch
+from compute.kernels.match.crossmatch import match, match_points, match_sky, nearest, nearest_points, nearest_sky
+from compute.kernels.match.points import angle, chord, plane, sphere
+from compute.kernels.match.tiles import match_tile, tiles
 from tests.strategies import steady
 
 RADII = (0.0, 1e-3, 0.3, 1.0, 3.0, np.inf)

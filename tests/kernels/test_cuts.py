@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compute.kernels.cuts import running
+from compute.kernels.measure.cuts import running
 
 MAG = np.sort(np.random.default_rng(1).uniform(-12.0, -2.0, 6000))
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compute.kernels import detect
-from compute.kernels.chain import find
-from compute.kernels.cores import saturated_cores
+from compute.kernels.measure import detect
+from compute.kernels.measure.chain import find
+from compute.kernels.measure.cores import saturated_cores
 from tests.analytic import render, scatter
 from tests.kernels.fitting import EPSF, frame, full, model_of
 from tests.strategies import steady

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from compute.kernels.dispersion import KMS, fit_dispersion, root, velocity
+from compute.kernels.kinematics.dispersion import KMS, fit_dispersion, root, velocity
 from tests.kinematic import errors
 
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compute.kernels import distortion
-from compute.kernels import layers as kernels
-from compute.kernels.distortion import forward, inverse, jacobian, pixel_area, warm
-from compute.kernels.layers import PixelMap, Polynomial, Table
+from compute.kernels.geometry import distortion
+from compute.kernels.geometry import layers as kernels
+from compute.kernels.geometry.distortion import forward, inverse, jacobian, pixel_area, warm
+from compute.kernels.geometry.layers import PixelMap, Polynomial, Table
 from compute.kernels.simulate.distortion import Distortion, area_map
 from compute.kernels.simulate.distortion import forward as true_forward
 from compute.stages.layered import layers_of

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import check_grad
 
-from compute.kernels import dithers
-from compute.kernels.dithers import box, line, pattern_damping, plan
-from compute.kernels.phases import damping, expected_damping, largest_gap, largest_hole
+from compute.kernels.calibrate import dithers
+from compute.kernels.calibrate.dithers import box, line, pattern_damping, plan
+from compute.kernels.calibrate.phases import damping, expected_damping, largest_gap, largest_hole
 
 NIRISS, NIRCAM = 0.0656, 0.031  # [arcsec/pix]
 

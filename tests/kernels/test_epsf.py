@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import shift
 
-from compute.kernels import epsf
-from compute.kernels.chain import draw
+from compute.kernels.calibrate import epsf
+from compute.kernels.measure.chain import draw
 from tests.analytic import AnalyticEpsf
 from tests.kernels.fitting import EPSF, frame, lattice, model_of
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from compute.kernels.explained import cores_left, pulls, unexplained_out
+from compute.kernels.calibrate.explained import cores_left, pulls, unexplained_out
 
 
 def stamps():

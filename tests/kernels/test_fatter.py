@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from compute.kernels.chain import Frame
-from compute.kernels.fatter import FluxTerm, electrons, narrowed, solve_term
-from compute.kernels.joint import Links, Table
+from compute.kernels.calibrate.fatter import FluxTerm, electrons, narrowed, solve_term
+from compute.kernels.calibrate.joint import Links, Table
+from compute.kernels.calibrate.stampfit import conform
+from compute.kernels.calibrate.stamps import Stamps
+from compute.kernels.measure.chain import Frame
 from compute.kernels.spline import coefficients
-from compute.kernels.stampfit import conform
-from compute.kernels.stamps import Stamps
 from tests.analytic import AnalyticEpsf
 
 EPSF = AnalyticEpsf()

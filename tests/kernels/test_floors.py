@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
-from compute.kernels.floors import _root, floor, left
+from compute.kernels.frame.floors import _root, floor, left
 
 
 def rows(true_floor, n=6000, seed=2):

@@ -5,8 +5,8 @@ import pytest
 from scipy.ndimage import map_coordinates
 from scipy.optimize import least_squares
 
-from compute.kernels.columns import BAD, COLUMNS, CONVERGED, SATURATED
-from compute.kernels.groupfit import fit_groups
+from compute.kernels.measure.columns import BAD, COLUMNS, CONVERGED, SATURATED
+from compute.kernels.measure.groupfit import fit_groups
 from tests.analytic import AnalyticEpsf, render
 from tests.kernels.fitting import EPSF, TAPERED, WINDOW, columns, frame, full, lattice, model_of
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
-from compute.kernels.chain import Fits, Sources, draw, find, find_hidden, fit_rounds
-from compute.kernels.columns import CHI2, CONVERGED, FLUX, GROUPED, STATE, VAR_FLUX, VAR_X, VAR_Y, X, Y
-from compute.kernels.groups import link, refit_groups
+from compute.kernels.measure.chain import Fits, Sources, draw, find, find_hidden, fit_rounds
+from compute.kernels.measure.columns import CHI2, CONVERGED, FLUX, GROUPED, STATE, VAR_FLUX, VAR_X, VAR_Y, X, Y
+from compute.kernels.measure.groups import link, refit_groups
 from tests.analytic import render
 from tests.kernels.fitting import EPSF, WINDOW, frame, lattice, model_of
 

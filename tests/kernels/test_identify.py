@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compute.kernels.identify import dependence, identify
+from compute.kernels.frame.identify import dependence, identify
 
 
 def slow(x, y, exposure, rank, radius, rounds):

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from compute.kernels.epsf import gaussian_table
-from compute.kernels.joint import Links, Table, solve
+from compute.kernels.calibrate.epsf import gaussian_table
+from compute.kernels.calibrate.joint import Links, Table, solve
+from compute.kernels.calibrate.stamps import Stamps, gather_stamps, sample_stamps, shine_stamps
 from compute.kernels.spline import coefficients, evaluate, taps
-from compute.kernels.stamps import Stamps, gather_stamps, sample_stamps, shine_stamps
 
 MIDDLE = np.array([500.0])
 FIDUCIALS = np.array([0.0, 1000.0])

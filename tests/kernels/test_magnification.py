@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compute.kernels import planefit
-from compute.kernels.magnification import influence
+from compute.kernels.frame import planefit
+from compute.kernels.motion.magnification import influence
 
 MATRIX = np.array([[-4.3, 65.4], [65.3, 4.4]])
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from compute.kernels.meanmotions import mean_motion
+from compute.kernels.motion.meanmotions import mean_motion
 
 MEAN = np.array([1.9, 0.3])
 

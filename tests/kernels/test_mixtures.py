@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2, multivariate_normal
 
-from compute.kernels.deconvolution import Model, climb_by_em, gradient_of
-from compute.kernels.mixtures import fit_mixture
-from compute.kernels.warm_kinematics import warm
+from compute.kernels.kinematics.deconvolution import Model, climb_by_em, gradient_of
+from compute.kernels.kinematics.mixtures import fit_mixture
+from compute.kernels.warm.kinematics import warm
 from tests.kinematic import YOUNG, errors
 from tests.strategies import steady
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compute.kernels.celestial import deproject, jacobian, project, propagate
-from compute.kernels.motions import fit_motions
+from compute.kernels.motion.celestial import deproject, jacobian, project, propagate
+from compute.kernels.motion.motions import fit_motions
 
 EPOCH = 2016.0
 ALL, FOUR = [0, 1, 2, 3, 4], [0, 1, 3, 4]

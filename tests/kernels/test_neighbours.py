@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from compute.kernels.chain import Sources, find, find_hidden, fit_rounds
-from compute.kernels.columns import CONVERGED
+from compute.kernels.measure.chain import Sources, find, find_hidden, fit_rounds
+from compute.kernels.measure.columns import CONVERGED
 from tests.analytic import render
 from tests.kernels.fitting import EPSF, TAPERED, WINDOW, columns, frame, lattice, model_of
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from compute.kernels.phases import damping
+from compute.kernels.calibrate.phases import damping
 
 
 def stars(dither, n=2000, seed=1):

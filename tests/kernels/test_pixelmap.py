@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
-from compute.kernels.pixelmap import nearest_medians
+from compute.kernels.geometry.pixelmap import nearest_medians
 from tests.strategies import steady
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.path import Path
 
-from compute.kernels.populations import clipped_median, in_circle, in_polygon, in_sky_polygon
+from compute.kernels.kinematics.populations import clipped_median, in_circle, in_polygon, in_sky_polygon
 from tests.strategies import steady
 
 STAR = [(0, 0), (4, 0), (4, 3), (2, 1), (0, 3)]  # not convex

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compute.kernels.cellmeans import sort, sweep
-from compute.kernels.distortion import forward
-from compute.kernels.layers import PixelMap
+from compute.kernels.geometry.cellmeans import sort, sweep
+from compute.kernels.geometry.distortion import forward
+from compute.kernels.geometry.layers import PixelMap
+from compute.kernels.geometry.published import middles, nodes, solve
+from compute.kernels.geometry.published_direct import design
 from compute.kernels.middle import BINS, median
-from compute.kernels.published import middles, nodes, solve
-from compute.kernels.published_direct import design
 from tests.kernels.linked import iterate, medians_at_once, medians_of_each, observe, smooth
 
 SHAPE = (512, 512)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from compute.kernels.chain import draw
+from compute.kernels.measure.chain import draw
 from tests.kernels.fitting import EPSF, frame, model_of
 
 SHAPE = (48, 60)

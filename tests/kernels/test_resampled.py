@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from compute.kernels.resampled import Histogram, fit_peaks, resampled
+from compute.kernels.kinematics.resampled import Histogram, fit_peaks, resampled
 
 
 @pytest.fixture(scope="module")

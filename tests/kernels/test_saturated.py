@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from compute.kernels import columns
-from compute.kernels.chain import Fits, Sources
-from compute.kernels.saturated import refit_saturated
+from compute.kernels.measure import columns
+from compute.kernels.measure.chain import Fits, Sources
+from compute.kernels.measure.saturated import refit_saturated
 from tests.analytic import AnalyticEpsf, expose, render
 from tests.kernels.fitting import EPSF, frame, lattice, model_of
 

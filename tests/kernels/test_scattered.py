@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from compute.kernels.scattered import fit
+from compute.kernels.motion.scattered import fit
 
 RNG = np.random.default_rng(5)
 ONES = np.ones((30, 1))

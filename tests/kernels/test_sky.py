@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import median_filter
 
-from compute.kernels.sky import annulus_sky, sky_at, sky_mesh, sky_row
+from compute.kernels.measure.sky import annulus_sky, sky_at, sky_mesh, sky_row
 from tests.analytic import render, scatter
 from tests.kernels.fitting import EPSF, frame, full
 

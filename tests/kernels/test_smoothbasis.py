@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.interpolate import BSpline
 
-from compute.kernels.smoothbasis import Field, basis_of, evaluate, splines, stiffness, surface_stiffness, zero
+from compute.kernels.geometry.smoothbasis import Field, basis_of, evaluate, splines, stiffness, surface_stiffness, zero
 
 
 def random_field(seed=0, **kwargs):

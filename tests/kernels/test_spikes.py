@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from compute.kernels.chain import Fits
-from compute.kernels.columns import COLUMNS, FLUX
-from compute.kernels.spikes import far_flux, far_light
+from compute.kernels.measure.chain import Fits
+from compute.kernels.measure.columns import COLUMNS, FLUX
+from compute.kernels.measure.spikes import far_flux, far_light
 from tests.analytic import AnalyticEpsf, render, scatter
 from tests.kernels.fitting import frame, model_of
 

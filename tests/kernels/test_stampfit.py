@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from compute.kernels import columns
-from compute.kernels.joint import Table
+from compute.kernels.calibrate.joint import Table
+from compute.kernels.calibrate.stampfit import conform, fit_stamps, light_centres, samples
+from compute.kernels.calibrate.stamps import Stamps
+from compute.kernels.measure import columns
+from compute.kernels.measure.starfit import fit_stars
 from compute.kernels.spline import coefficients, evaluate, taps
-from compute.kernels.stampfit import conform, fit_stamps, light_centres, samples
-from compute.kernels.stamps import Stamps
-from compute.kernels.starfit import fit_stars
 from tests.analytic import AnalyticEpsf
 
 EPSF = AnalyticEpsf(sigmas=(0.6, 1.4), shares=(0.75, 0.25))  # wide enough for a spline of 8 samples to be exact

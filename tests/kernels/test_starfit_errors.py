@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from compute.kernels.columns import CONVERGED
+from compute.kernels.measure.columns import CONVERGED
 from tests.analytic import AnalyticEpsf, render
 from tests.kernels.fitting import TAPERED, WINDOW, fit, lattice, model_of
 from tests.kernels.reference import SlowFit

@@ -5,7 +5,7 @@ import pytest
 from astropy.nddata import NDData
 from astropy.table import Table
 
-from compute.kernels.chain import Model
+from compute.kernels.measure.chain import Model
 from tests.analytic import AnalyticEpsf, render
 from tests.kernels.fitting import fit, lattice
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compute.kernels.columns import (
+from compute.kernels.measure.columns import (
     AT_EDGE,
     BAD,
     BAD_CORE,

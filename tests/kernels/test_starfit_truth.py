@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from compute.kernels.chain import Frame, draw
-from compute.kernels.columns import CONVERGED
+from compute.kernels.measure.chain import Frame, draw
+from compute.kernels.measure.columns import CONVERGED
 from tests.analytic import AnalyticEpsf, render
 from tests.kernels.fitting import TAPERED, WINDOW, fit, full, lattice, model_of, phase_amplitude
 

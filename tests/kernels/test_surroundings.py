@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from compute.kernels.surroundings import Stars, local_means
+from compute.kernels.motion.surroundings import Stars, local_means
 
 LIMITS = {"radius": 30.0, "magnitudes": 1.0, "most": 12, "least": 3}
 

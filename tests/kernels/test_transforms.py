@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
-from compute.kernels.align import align
-from compute.kernels.planefit import fit
+from compute.kernels.frame.align import align
+from compute.kernels.frame.planefit import fit
+from compute.kernels.frame.transforms import KINDS, Transform, TransformError
 from compute.kernels.polynomial2d import n_terms
-from compute.kernels.transforms import KINDS, Transform, TransformError
 
 LINEAR = ("shift", "similar", "affine")
 POLYNOMIALS = ("poly2", "poly3", "poly4", "poly5")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from compute.kernels.trends import scan, trend
+from compute.kernels.geometry.trends import scan, trend
 from compute.stages.simulate.geometry import _void
 
 EDGES = np.linspace(0, 1000, 11)

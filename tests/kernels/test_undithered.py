@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from compute.kernels.chain import Model
-from compute.kernels.columns import CONVERGED
-from compute.kernels.undithered import build
+from compute.kernels.calibrate.undithered import build
+from compute.kernels.measure.chain import Model
+from compute.kernels.measure.columns import CONVERGED
 from compute.settings import EpsfSettings
 from tests.analytic import AnalyticEpsf, expose, render, scatter
 from tests.kernels.fitting import EPSF, fit, frame, phase_amplitude

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from compute.kernels.weighted import weighted_means
+from compute.kernels.motion.weighted import weighted_means
 
 
 def simulated(rng, n, groups, axes=2, spread=0.0):

@@ -5,7 +5,7 @@ import pandas as pd
 
 from catalogs.masters import MASTER
 from catalogs.references.columns import CORRELATIONS
-from compute.kernels.celestial import AU, propagate
+from compute.kernels.motion.celestial import AU, propagate
 from compute.settings import ReferenceSettings
 from compute.stages.frame.groups import FrameKey
 from compute.stages.motion.positions import Known

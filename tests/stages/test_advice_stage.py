@@ -8,7 +8,7 @@ import pytest
 
 from catalogs.errors import UnusableError
 from catalogs.flags import Flag
-from compute.kernels.phases import damping
+from compute.kernels.calibrate.phases import damping
 from compute.settings import CalibrateSettings, StampSettings
 from compute.stages.advice import Supply, advise, dithering, expected_accuracy, supply
 from compute.stages.linking.align import header_guess

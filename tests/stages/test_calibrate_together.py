@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from catalogs.errors import UnusableError
-from compute.kernels.joint import Table
+from compute.kernels.calibrate.joint import Table
+from compute.kernels.calibrate.stampfit import fit_stamps
+from compute.kernels.calibrate.stamps import Stamps
 from compute.kernels.spline import coefficients
-from compute.kernels.stampfit import fit_stamps
-from compute.kernels.stamps import Stamps
 from compute.settings import CalibrateSettings, FrameSettings
 from compute.stages.calibrate.together import build_together
 from compute.stages.cutting import HALF, cut

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from catalogs.exchange.lists import read_xymq
-from compute.kernels.distortion import forward
-from compute.kernels.published import solve
+from compute.kernels.geometry.distortion import forward
+from compute.kernels.geometry.published import solve
 
 SHAPE = (1024, 1024)
 

@@ -9,7 +9,7 @@ from catalogs.distortion import DistortionCube, read_distortion, write_distortio
 from catalogs.errors import UnusableError
 from catalogs.exchange.stdgdc import write_stdgdc
 from catalogs.store import Store
-from compute.kernels.distortion import forward, inverse
+from compute.kernels.geometry.distortion import forward, inverse
 from compute.kernels.simulate.distortion import area_map
 from compute.kernels.simulate.distortion import forward as true_forward
 from compute.stages.distortion import (

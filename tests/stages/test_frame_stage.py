@@ -6,7 +6,7 @@ import pytest
 
 from catalogs.errors import UnusableError
 from catalogs.flags import Flag
-from compute.kernels.reserve import reserved
+from compute.kernels.frame.reserve import reserved
 from compute.settings import FrameSettings
 from compute.stages import plane as planes
 from compute.stages.frame import place as placing

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from compute.kernels.transforms import Transform
+from compute.kernels.frame.transforms import Transform
 from compute.stages.geometry.pairs import Pairs, joined, of_epochs, packed, unpacked
 
 _POLY = Transform("poly5", np.arange(42.0).reshape(2, 21), np.zeros((42, 42)), (512.0, 512.0), 512.0)

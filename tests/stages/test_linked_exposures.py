@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from compute.kernels.transforms import Transform
+from compute.kernels.frame.transforms import Transform
 from compute.settings import FrameSettings
 from compute.stages.linking.detections import Detections
 from compute.stages.linking.epochs import epochs_of

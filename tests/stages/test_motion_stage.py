@@ -6,8 +6,8 @@ import pytest
 
 from catalogs.errors import PiazziError, UnusableError
 from catalogs.flags import Flag
-from compute.kernels.celestial import project
-from compute.kernels.trends import trend
+from compute.kernels.geometry.trends import trend
+from compute.kernels.motion.celestial import project
 from compute.settings import MotionSettings
 from compute.stages.frame.groups import FrameKey
 from compute.stages.motion.field import epochs_of, solve_field, star_positions

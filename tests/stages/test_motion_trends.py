@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from compute.kernels.surroundings import Stars
-from compute.kernels.transforms import Transform
+from compute.kernels.frame.transforms import Transform
+from compute.kernels.motion.surroundings import Stars
 from compute.stages.motion.judged import Exposure, trends
 from tests.stages.epochs import PLANE
 

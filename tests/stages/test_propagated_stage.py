@@ -9,7 +9,7 @@ from catalogs.errors import UnusableError
 from catalogs.parquet import write_table
 from catalogs.truth import GAIA, REFERENCE
 from compute.campaign import Gaia, Population, Reference, SkyField
-from compute.kernels.celestial import AU, project
+from compute.kernels.motion.celestial import AU, project
 from compute.kernels.simulate.motion import apparent
 from compute.settings import ReferenceSettings
 from compute.stages.reference import MOVED, load, propagated

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from compute.kernels.align import align
-from compute.kernels.crossmatch import match
-from compute.kernels.planefit import fit
+from compute.kernels.frame.align import align
+from compute.kernels.frame.planefit import fit
+from compute.kernels.match.crossmatch import match
 from compute.settings import FrameSettings
 from compute.stages.frame.groups import FrameKey
 from compute.stages.frame.place import margin, place, tiles

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from compute.kernels.mixtures import fit_mixture
-from compute.kernels.resampled import Peaks, fit_peaks, resampled
+from compute.kernels.kinematics.mixtures import fit_mixture
+from compute.kernels.kinematics.resampled import Peaks, fit_peaks, resampled
 from compute.stages.report.beside_peaks import disagreements
 from compute.stages.report.motion_rows import Filters
 from compute.stages.report.populations import population_figure

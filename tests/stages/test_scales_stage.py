@@ -10,7 +10,7 @@ from scipy.stats import chi2
 from catalogs.masters import MATCHES
 from catalogs.scales import SCALE_DIFFERENCES, SCALE_MEANS, SCALES
 from catalogs.tables import MEASUREMENTS
-from compute.kernels.celestial import deproject, project
+from compute.kernels.motion.celestial import deproject, project
 from compute.stages.scale_means import summary
 from compute.stages.scales import Scales, central, pairs, scales, scales_within
 

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from catalogs.cubes import EpsfCube
 from catalogs.flags import Flag
 from catalogs.readers import read_exposures
-from compute.kernels.cuts import running
+from compute.kernels.measure.cuts import running
 from compute.settings import CutSettings, MeasureSettings
 from compute.stages import select
 from compute.stages.measure import measure

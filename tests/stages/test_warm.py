@@ -2,10 +2,12 @@
 
 from numba.core.dispatcher import Dispatcher
 
-from compute.kernels import detect, epsf, render, saturated, sky, spikes, spline, starfit
+from compute.kernels import spline
+from compute.kernels.calibrate import epsf
+from compute.kernels.measure import detect, render, saturated, sky, spikes, starfit
 from compute.kernels.simulate import ccd, distortion, drawing, rays
 from compute.kernels.simulate.warm import warm as warm_simulator
-from compute.kernels.warm import warm
+from compute.kernels.warm.measure import warm
 from compute.settings import EpsfSettings, MeasureSettings
 from compute.stages.epsf import epsf as build
 from compute.stages.measure import measure

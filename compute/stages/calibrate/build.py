@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from catalogs.cubes import EpsfCube
-from compute.kernels.stampfit import fit_stamps
+from compute.kernels.calibrate.stampfit import fit_stamps
 from compute.settings import CalibrateSettings
 from compute.stages.calibrate.fatter import separate, with_term, without
 from compute.stages.calibrate.judged import judge, numbers, samplings

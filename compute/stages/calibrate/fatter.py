@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from catalogs.cubes import EpsfCube
 from catalogs.errors import UnusableError
-from compute.kernels.epsf import NORMALISATION_RADIUS
-from compute.kernels.fatter import FluxTerm, displaced, solve_term
-from compute.kernels.joint import Table
-from compute.kernels.stampfit import StampFits, conform, samples
+from compute.kernels.calibrate.epsf import NORMALISATION_RADIUS
+from compute.kernels.calibrate.fatter import FluxTerm, displaced, solve_term
+from compute.kernels.calibrate.joint import Table
+from compute.kernels.calibrate.stampfit import StampFits, conform, samples
 from compute.settings import CalibrateSettings
 from compute.stages.calibrate.solvers import robust
 from compute.stages.calibrate.stars import Pool, Stars

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from compute.kernels.joint import Table
-from compute.kernels.stampfit import StampFits
-from compute.kernels.stamps import shine_stamps
+from compute.kernels.calibrate.joint import Table
+from compute.kernels.calibrate.stampfit import StampFits
+from compute.kernels.calibrate.stamps import shine_stamps
 from compute.stages.calibrate.stars import Pool, Stars
 
 __all__ = ["judge", "numbers", "samplings"]

@@ -5,9 +5,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from catalogs.errors import UnusableError
-from compute.kernels.joint import Table
-from compute.kernels.phases import damping_between
-from compute.kernels.stampfit import StampFits
+from compute.kernels.calibrate.joint import Table
+from compute.kernels.calibrate.phases import damping_between
+from compute.kernels.calibrate.stampfit import StampFits
 from compute.settings import CalibrateSettings
 from compute.stages.calibrate.solvers import improve
 from compute.stages.calibrate.stars import Pool, Stars

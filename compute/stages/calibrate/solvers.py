@@ -10,12 +10,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from compute.kernels.averaging import average
-from compute.kernels.epsf import NORMALISATION_RADIUS
-from compute.kernels.explained import cores_left, pulls, unexplained_out
-from compute.kernels.joint import Links, Table, solve
-from compute.kernels.stampfit import conform
-from compute.kernels.stamps import Stamps, shine_stamps
+from compute.kernels.calibrate.averaging import average
+from compute.kernels.calibrate.epsf import NORMALISATION_RADIUS
+from compute.kernels.calibrate.explained import cores_left, pulls, unexplained_out
+from compute.kernels.calibrate.joint import Links, Table, solve
+from compute.kernels.calibrate.stampfit import conform
+from compute.kernels.calibrate.stamps import Stamps, shine_stamps
 from compute.kernels.threads import each, shares
 from compute.settings import CalibrateSettings
 

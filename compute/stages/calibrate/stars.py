@@ -8,12 +8,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from catalogs.errors import UnusableError
-from compute.kernels.joint import Links
-from compute.kernels.planefit import Fit
-from compute.kernels.reserve import reserved
-from compute.kernels.stampfit import StampFits
-from compute.kernels.stamps import Stamps
-from compute.kernels.transforms import TransformError
+from compute.kernels.calibrate.joint import Links
+from compute.kernels.calibrate.stampfit import StampFits
+from compute.kernels.calibrate.stamps import Stamps
+from compute.kernels.frame.planefit import Fit
+from compute.kernels.frame.reserve import reserved
+from compute.kernels.frame.transforms import TransformError
 from compute.settings import CalibrateSettings, FrameSettings
 from compute.stages.cutting import Cut
 from compute.stages.linking.align import middle_of, place_roughly

@@ -6,10 +6,10 @@ from numpy.typing import NDArray
 
 from catalogs.cubes import EpsfCube
 from catalogs.errors import UnusableError
-from compute.kernels.epsf import NORMALISATION_RADIUS
-from compute.kernels.joint import Table
+from compute.kernels.calibrate.epsf import NORMALISATION_RADIUS
+from compute.kernels.calibrate.joint import Table
+from compute.kernels.calibrate.stampfit import StampFits, conform, fit_stamps, light_centres, samples
 from compute.kernels.spline import coefficients
-from compute.kernels.stampfit import StampFits, conform, fit_stamps, light_centres, samples
 from compute.settings import CalibrateSettings
 from compute.stages.calibrate.stars import Pool, Stars, fiducials
 

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from compute.kernels.joint import Table
-from compute.kernels.stampfit import StampFits, fit_stamps
-from compute.kernels.stamps import Stamps
+from compute.kernels.calibrate.joint import Table
+from compute.kernels.calibrate.stampfit import StampFits, fit_stamps
+from compute.kernels.calibrate.stamps import Stamps
 from compute.settings import CalibrateSettings
 from compute.stages.calibrate.build import Built
 from compute.stages.calibrate.judged import judge, numbers, samplings

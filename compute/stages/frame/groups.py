@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from catalogs.errors import UnusableError
-from compute.kernels.celestial import deproject, project
+from compute.kernels.motion.celestial import deproject, project
 from compute.settings import FrameSettings
 from compute.stages.linking.epochs import epochs_of
 from compute.stages.plane import Plane

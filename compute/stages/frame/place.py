@@ -8,8 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from catalogs.masters import PLACED
-from compute.kernels.identify import dependence
-from compute.kernels.transforms import Transform
+from compute.kernels.frame.identify import dependence
+from compute.kernels.frame.transforms import Transform
 from compute.settings import FrameSettings
 from compute.stages.linking.sample import on_frame, sample
 from compute.stages.plane import TILE

@@ -7,10 +7,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from catalogs.masters import MASTER, MATCHES
-from compute.kernels.averages import Common, mean_positions, mean_values, medians
-from compute.kernels.crossmatch import match
-from compute.kernels.identify import identify
-from compute.kernels.reserve import reserved
+from compute.kernels.frame.averages import Common, mean_positions, mean_values, medians
+from compute.kernels.frame.identify import identify
+from compute.kernels.frame.reserve import reserved
+from compute.kernels.match.crossmatch import match
 from compute.settings import FrameSettings
 from compute.stages.linking.sample import REJECTED
 from compute.stages.plane import TILE, Plane

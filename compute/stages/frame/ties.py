@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from catalogs.masters import TRANSFORMS
-from compute.kernels.planefit import Fit
-from compute.kernels.transforms import Transform
+from compute.kernels.frame.planefit import Fit
+from compute.kernels.frame.transforms import Transform
 from compute.settings import FrameSettings
 from compute.stages.frame.groups import FrameKey
 from compute.stages.linking.align import middle_of, place_roughly

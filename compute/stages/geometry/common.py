@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from catalogs.distortion import DistortionCube, PixelMap, Polynomial
-from compute.kernels.pixelmap import nearest_medians
+from compute.kernels.geometry.pixelmap import nearest_medians
 from compute.settings import GeometrySettings
 from compute.stages.geometry.deliver import delivered, rest_of, shifts
 from compute.stages.geometry.judged import judged, scatter

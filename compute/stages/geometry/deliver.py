@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from catalogs.distortion import DistortionCube, PixelMap, Polynomial
 from catalogs.layers import LookUpTable
-from compute.kernels.distortion import forward
+from compute.kernels.geometry.distortion import forward
 from compute.stages.layered import layers_of
 
 __all__ = ["delivered", "in_gauge", "rest_of", "shifts"]

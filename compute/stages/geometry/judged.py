@@ -6,9 +6,9 @@ from numpy.typing import NDArray
 
 from catalogs.distortion import DistortionCube
 from catalogs.residuals import RESIDUALS
-from compute.kernels.distortion import forward
-from compute.kernels.planefit import fit
-from compute.kernels.transforms import Transform, TransformError
+from compute.kernels.frame.planefit import fit
+from compute.kernels.frame.transforms import Transform, TransformError
+from compute.kernels.geometry.distortion import forward
 from compute.settings import FrameSettings, GeometrySettings
 from compute.stages.geometry.pairs import Pairs, of_epochs
 from compute.stages.layered import layers_of

@@ -8,9 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from catalogs.errors import UnusableError
-from compute.kernels.crossmatch import match
-from compute.kernels.planefit import fit
-from compute.kernels.transforms import Transform, TransformError
+from compute.kernels.frame.planefit import fit
+from compute.kernels.frame.transforms import Transform, TransformError
+from compute.kernels.match.crossmatch import match
 from compute.settings import CutSettings, FrameSettings, GeometrySettings
 from compute.stages.linking.align import middle_of, place_roughly
 from compute.stages.linking.detections import Detections

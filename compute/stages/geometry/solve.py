@@ -11,11 +11,11 @@ from catalogs.distortion import DistortionCube
 from catalogs.errors import UnusableError
 from catalogs.layers import LookUpTable, Polynomial
 from catalogs.readers.scales import amplifier_edges, detector_chips
-from compute.kernels import combined, published
-from compute.kernels.distortion import forward
-from compute.kernels.planefit import fit
-from compute.kernels.smoothbasis import Basis, basis_of, evaluate
-from compute.kernels.transforms import Transform, TransformError
+from compute.kernels.frame.planefit import fit
+from compute.kernels.frame.transforms import Transform, TransformError
+from compute.kernels.geometry import combined, published
+from compute.kernels.geometry.distortion import forward
+from compute.kernels.geometry.smoothbasis import Basis, basis_of, evaluate
 from compute.settings import GeometrySettings
 from compute.stages.geometry.deliver import delivered, in_gauge, shifts
 from compute.stages.geometry.pairs import Pairs

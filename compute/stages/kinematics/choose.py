@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from catalogs.errors import UnusableError
 from catalogs.flags import Flag
-from compute.kernels.populations import in_circle, in_polygon, in_sky_polygon
+from compute.kernels.kinematics.populations import in_circle, in_polygon, in_sky_polygon
 from compute.settings import KinematicsSettings, PopulationSettings
 
 __all__ = ["choose", "covariances", "member_radii", "members", "usable", "values"]

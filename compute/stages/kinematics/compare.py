@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from compute.kernels.celestial import propagate
-from compute.kernels.crossmatch import match_sky
-from compute.kernels.dispersion import fit_dispersion
-from compute.kernels.populations import clipped_median
+from compute.kernels.kinematics.dispersion import fit_dispersion
+from compute.kernels.kinematics.populations import clipped_median
+from compute.kernels.match.crossmatch import match_sky
+from compute.kernels.motion.celestial import propagate
 from compute.stages.kinematics.choose import covariances, values
 
 __all__ = ["compare", "pair_by_id", "pair_by_place"]

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from catalogs.errors import PiazziError
 from catalogs.kinematics import KINEMATICS
-from compute.kernels.dispersion import fit_dispersion, root, velocity
-from compute.kernels.mixtures import Mixture, fit_mixture
-from compute.kernels.populations import clipped_median
-from compute.kernels.resampled import fit_peaks, resampled
+from compute.kernels.kinematics.dispersion import fit_dispersion, root, velocity
+from compute.kernels.kinematics.mixtures import Mixture, fit_mixture
+from compute.kernels.kinematics.populations import clipped_median
+from compute.kernels.kinematics.resampled import fit_peaks, resampled
 from compute.settings import KinematicsSettings, PopulationSettings
 from compute.stages.kinematics.choose import choose, covariances, member_radii, members, usable, values
 

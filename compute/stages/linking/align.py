@@ -8,12 +8,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from catalogs.readers.scales import nominal_scale
-from compute.kernels.align import align, align_near
-from compute.kernels.averages import Means
-from compute.kernels.celestial import deproject
-from compute.kernels.crossmatch import match
-from compute.kernels.planefit import Fit, fit
-from compute.kernels.transforms import Transform, TransformError
+from compute.kernels.frame.align import align, align_near
+from compute.kernels.frame.averages import Means
+from compute.kernels.frame.planefit import Fit, fit
+from compute.kernels.frame.transforms import Transform, TransformError
+from compute.kernels.match.crossmatch import match
+from compute.kernels.motion.celestial import deproject
 from compute.settings import FrameSettings
 from compute.stages.linking.sample import Places, Sample
 from compute.stages.plane import Plane

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from compute.kernels.averages import Common, Means, mean_positions, mean_values
-from compute.kernels.floors import floor, left
-from compute.kernels.identify import identify
-from compute.kernels.planefit import Fit, fit
-from compute.kernels.reserve import reserved
-from compute.kernels.transforms import Transform, TransformError
+from compute.kernels.frame.averages import Common, Means, mean_positions, mean_values
+from compute.kernels.frame.floors import floor, left
+from compute.kernels.frame.identify import identify
+from compute.kernels.frame.planefit import Fit, fit
+from compute.kernels.frame.reserve import reserved
+from compute.kernels.frame.transforms import Transform, TransformError
 from compute.settings import FrameSettings
 from compute.stages.linking.placements import placements
 from compute.stages.linking.sample import Sample, on_frame

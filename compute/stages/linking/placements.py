@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from compute.kernels.transforms import Transform
+from compute.kernels.frame.transforms import Transform
 
 __all__ = ["placements"]
 

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from catalogs.flags import Flag
-from compute.kernels.transforms import Transform
+from compute.kernels.frame.transforms import Transform
 from compute.stages.plane import Plane
 
 __all__ = ["COLUMNS", "LINKED", "REJECTED", "Places", "Sample", "links", "on_frame", "places", "sample", "saturated"]

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from compute.kernels.averages import Means
-from compute.kernels.planefit import Fit, fit
-from compute.kernels.transforms import Transform, TransformError
+from compute.kernels.frame.averages import Means
+from compute.kernels.frame.planefit import Fit, fit
+from compute.kernels.frame.transforms import Transform, TransformError
 from compute.settings import FrameSettings
 from compute.stages.linking.align import tie_to
 from compute.stages.linking.detections import Detections

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from catalogs.errors import PiazziError, UnusableError
 from catalogs.flags import Flag
-from compute.kernels.meanmotions import MeanMotion, mean_motion
-from compute.kernels.motions import Motions, fit_motions
-from compute.kernels.planefit import Fit, fit
-from compute.kernels.transforms import Transform, TransformError
+from compute.kernels.frame.planefit import Fit, fit
+from compute.kernels.frame.transforms import Transform, TransformError
+from compute.kernels.motion.meanmotions import MeanMotion, mean_motion
+from compute.kernels.motion.motions import Motions, fit_motions
 from compute.settings import MotionSettings
 from compute.stages.motion.positions import REFERENCE, Epoch, Positions
 

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from catalogs.errors import UnusableError
-from compute.kernels.surroundings import Stars
+from compute.kernels.motion.surroundings import Stars
 from compute.settings import MotionSettings
 from compute.stages.motion.align import Alignment, align, chosen, magnitude_of, transforms
 from compute.stages.motion.positions import (

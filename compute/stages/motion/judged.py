@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from compute.kernels.surroundings import Stars
-from compute.kernels.transforms import Transform
-from compute.kernels.trends import trend
+from compute.kernels.frame.transforms import Transform
+from compute.kernels.geometry.trends import trend
+from compute.kernels.motion.surroundings import Stars
 from compute.stages.plane import CENTRE, Plane
 
 __all__ = ["Exposure", "trends"]

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from compute.kernels.celestial import jacobian, project
-from compute.kernels.crossmatch import match
+from compute.kernels.match.crossmatch import match
+from compute.kernels.motion.celestial import jacobian, project
 from compute.settings import ReferenceSettings
 from compute.stages.plane import CENTRE, Plane
 

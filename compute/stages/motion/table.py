@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from catalogs.errors import UnusableError
 from catalogs.motions import SOLVED, with_magnitudes
-from compute.kernels.celestial import deproject, jacobian, parallax_factors
-from compute.kernels.surroundings import Stars, local_means
-from compute.kernels.transforms import Transform
+from compute.kernels.frame.transforms import Transform
+from compute.kernels.motion.celestial import deproject, jacobian, parallax_factors
+from compute.kernels.motion.surroundings import Stars, local_means
 from compute.settings import MotionSettings
 from compute.stages.motion.align import aligned, fit_all
 from compute.stages.motion.positions import Epoch, Positions, times_of

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 
 from catalogs.errors import PiazziError, UnusableError
 from catalogs.motions import ZERO_POINTS
-from compute.kernels.bootstrap import bootstrap_means
-from compute.kernels.meanmotions import MeanMotion, mean_motion
+from compute.kernels.kinematics.bootstrap import bootstrap_means
+from compute.kernels.motion.meanmotions import MeanMotion, mean_motion
 from compute.settings import MotionSettings
 from compute.stages.motion.positions import Known
 

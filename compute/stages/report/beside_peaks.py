@@ -7,8 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from compute.kernels.mixtures import Mixture
-from compute.kernels.resampled import Peaks
+from compute.kernels.kinematics.mixtures import Mixture
+from compute.kernels.kinematics.resampled import Peaks
 from compute.stages.report.projected import noise_along
 from compute.stages.report.vpd import Component
 
@@ -32,7 +32,8 @@ def disagreements(
     rows
         The stars, with errors of their motions.
     components, covariance
-        The mixture (k), and the covariance (6 k - 1, 6 k - 1) as :class:`compute.kernels.mixtures.Mixture` has it.
+        The mixture (k), and the covariance (6 k - 1, 6 k - 1), of a
+        :class:`~compute.kernels.kinematics.mixtures.Mixture`.
     along
         (2,) unit vector of the line in (pmra, pmdec).
     peaks

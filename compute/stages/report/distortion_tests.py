@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from catalogs.distortion import DistortionCube, LookUpTable, PixelMap, Polynomial
-from compute.kernels.trends import scan, trend
+from compute.kernels.geometry.trends import scan, trend
 from compute.stages.report.binned import phase, spread
 from compute.stages.report.distortion_maps import shifts
 from compute.stages.report.distortion_rows import brightest, chosen, kind_of, star_scatter

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from compute.kernels.populations import clipped_median
+from compute.kernels.kinematics.populations import clipped_median
 from compute.settings import KinematicsSettings
 from compute.stages.kinematics.choose import choose, usable
 from compute.stages.report.moved import beside, zero_point

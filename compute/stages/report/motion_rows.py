@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from catalogs.flags import Flag
-from compute.kernels.celestial import project
+from compute.kernels.motion.celestial import project
 
 __all__ = ["MOVING", "Filters", "best_range", "choose_filters", "clean", "magnitudes", "moving_rows", "wavelength"]
 

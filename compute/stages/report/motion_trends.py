@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from compute.kernels.trends import Trend, trend
+from compute.kernels.geometry.trends import Trend, trend
 from compute.stages.report.binned import spread
 from compute.stages.report.panels import Extent, density, headline, zero
 from compute.stages.report.style import BLUE, RED, new_figure, styled

@@ -5,8 +5,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from catalogs.flags import Flag
-from compute.kernels.celestial import propagate
-from compute.kernels.crossmatch import match_sky
+from compute.kernels.match.crossmatch import match_sky
+from compute.kernels.motion.celestial import propagate
 from compute.stages.report.style import BLUE, GREY, RED, new_figure, styled
 
 __all__ = ["beside", "match_motions", "motion_figure", "motion_numbers", "zero_point"]

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
-from compute.kernels.resampled import Histogram, Peaks
+from compute.kernels.kinematics.resampled import Histogram, Peaks
 from compute.stages.report.panels import headline
 from compute.stages.report.style import GREY, PALE, new_figure, styled
 from compute.stages.report.vpd import Component, beyond, coloured, dots, ellipse, framed

@@ -1,0 +1,1 @@
+"""Effective PSFs from stars cut out of one exposure or many."""

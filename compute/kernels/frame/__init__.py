@@ -1,0 +1,1 @@
+"""How exposures lie on a master frame, and the averages of stars found in several."""

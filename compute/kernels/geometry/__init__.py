@@ -1,0 +1,1 @@
+"""Distortions of detectors: how they are applied, solved for and judged."""

@@ -1,0 +1,1 @@
+"""Populations of stars told apart by place and motion, and what moves within them."""

@@ -1,0 +1,1 @@
+"""Nearest neighbours between catalogues, whole or in tiles."""

@@ -1,0 +1,1 @@
+"""Finding and fitting the stars of one frame, saturated and crowded ones included."""

@@ -1,0 +1,1 @@
+"""Proper motions of stars and their surroundings, means of groups of them."""

@@ -1,0 +1,1 @@
+"""Kernels compiled before work begins, each once in a worker."""
