@@ -16,7 +16,7 @@ _zero = partial(Column, nullable=True)  # null in tables made before there were 
 _V_ERROR = "with the distance's; the zero point's not in it"
 _METHOD = (
     "median: clipped median and ML dispersion of the stars kept; mixture: a Gaussian of a mixture; "
-    "members: a cluster among a constant background within its radii"
+    "background: stars of none of these; members: a cluster among a constant background within its radii"
 )
 
 KINEMATICS = Table(

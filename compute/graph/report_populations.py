@@ -124,7 +124,8 @@ def notes(rows: pd.DataFrame, known: Mapping[str, Population], told: Mapping[str
         fitted, along = _fitted(numbers), _along(numbers.get("axis"))
         if len(one.components) > 1 and fitted is not None and along is not None:
             covariance = np.array(numbers["mixture"]["covariance"], float)
-            lines = disagreements(rows[one.near], one.components, covariance, along, fitted[1])
+            known_all = len(covariance) == 6 * len(one.components)  # older catalogs lack the last fraction's
+            lines = disagreements(rows[one.near], one.components, covariance, along, fitted[1]) if known_all else []
             if lines:
                 said = f"Peaks and mixture disagree by more than three errors: {'; '.join(lines)} (mas/yr; widths with "
                 found[f"projection-{_file_name(name)}"] = said + "errors and noise)."

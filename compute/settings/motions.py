@@ -102,6 +102,9 @@ class PopulationSettings(Settings):
     components: int = Field(
         1, ge=1, le=8, description="Gaussians that motions are a mixture of; a cluster's field stars are one of them"
     )
+    background: bool = Field(
+        False, description="let some of a mixture's stars belong to none of the Gaussians, but be spread evenly"
+    )
     axis: float | None = Field(
         None, ge=-180, le=360, description="position angle of the line of a histogram [deg]; the long axis unless set"
     )

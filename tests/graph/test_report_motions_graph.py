@@ -66,7 +66,7 @@ def catalog(tmp_path_factory):
     put(catalog, "zero_points/field=lmc/part-0.parquet", pd.DataFrame([zero]), ZERO_POINTS)
     put(catalog, "kinematics/field=lmc/part-0.parquet", kinematics(), KINEMATICS)
     settings = KinematicsSettings(populations=POPULATIONS).model_dump(mode="json")
-    numbers = {"axis": 35.0, "histogram": histogram(), "mixture": {"covariance": (1e-6 * np.eye(11)).tolist()}}
+    numbers = {"axis": 35.0, "histogram": histogram(), "mixture": {"covariance": (1e-6 * np.eye(12)).tolist()}}
     entry = {"settings": settings, "numbers": {"all_stars": numbers}}
     manifest = catalog.manifest.with_stage("frame", {"lmc": {"plane": {"scale": 50.0}}})
     catalog.write_manifest(manifest.with_stage("kinematics", {"lmc": entry}))

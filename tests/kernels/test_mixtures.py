@@ -88,6 +88,55 @@ def test_one_group__equal_errors_have_the_answer_of_the_textbook():
     assert found.dispersion_covariance(0)[0, 0] == pytest.approx(2 * seen[0, 0] ** 2 / 500, rel=5e-3)
 
 
+def scattered_about(seed, share, n=1500):
+    """Motions of two groups and a share of stars anywhere within 8 mas/yr, their covariances, and who those are."""
+    rng = np.random.default_rng(seed)
+    covariance, _ = errors(n, rng)
+    group, anywhere = rng.integers(0, 2, n), rng.random(n) < share
+    spread = covariance + 0.05**2 * np.eye(2)
+    values = 0.4 * group[:, None] + np.einsum("nij,nj->ni", np.linalg.cholesky(spread), rng.standard_normal((n, 2)))
+    values[anywhere] = rng.uniform(-4, 4, (anywhere.sum(), 2))
+    return values, covariance, anywhere
+
+
+def test_background__takes_what_belongs_nowhere():
+    pulls = []
+    for seed in range(8):
+        values, covariance, anywhere = scattered_about(seed, 0.02)
+        found = fit_mixture(values, covariance, 2, starts=4, background=True)
+        assert found.converged
+        assert found.fractions.sum() + found.background == pytest.approx(1.0, abs=1e-12)
+        # Of 30 stars anywhere, one in 300 or so lies within a group's reach.
+        assert found.background == pytest.approx(anywhere.mean(), abs=0.1 * found.background_error + 2e-3)
+        for k in range(2):
+            pulls += list((found.means[k] - 0.4 * k) / np.sqrt(np.diag(found.mean_covariance(k))))
+            assert np.sqrt(np.trace(found.dispersions[k]) / 2) == pytest.approx(0.05, abs=0.005)
+    assert 0.01 < chi2.sf((np.array(pulls) ** 2).sum(), len(pulls)) < 0.99
+
+
+def test_background__likelihood_is_that_of_a_plain_sum():
+    values, covariance, _ = scattered_about(1, 0.05, n=300)
+    found = fit_mixture(values, covariance, 2, starts=4, background=True)
+    parts = [
+        f
+        * np.array(
+            [multivariate_normal.pdf(value, m, error + v) for value, error in zip(values, covariance, strict=True)]
+        )
+        for f, m, v in zip(found.fractions, found.means, found.dispersions, strict=True)
+    ]
+    even = found.background / np.prod(np.ptp(values, axis=0))
+    assert found.log_likelihood == pytest.approx(np.log(sum(parts) + even).sum(), abs=1e-6)
+
+
+def test_background__without_such_stars_is_none():
+    values, covariance = young(4, n=800)
+    found = fit_mixture(values, covariance, 3, axis=60.0, starts=6, background=True)
+    plain = fit_mixture(values, covariance, 3, axis=60.0, starts=6)
+    assert found.converged
+    assert found.background * 800 < 3
+    assert (abs(found.means - plain.means) < 0.2 * np.sqrt(np.diag(plain.mean_covariance(2)))).all()
+
+
 def test_em__no_step_lowers_the_likelihood():
     values, covariance = young(5, n=600)
     c = covariance.reshape(-1, 4)[:, [0, 1, 3]].copy()

@@ -80,6 +80,26 @@ def test_rows__fit_the_table_and_say_what_they_are(found):
     assert list(found["cluster"].rows["method"]) == ["median", "members", *3 * ["mixture"]]
 
 
+def test_background__has_a_row_and_leaves_the_others_alone(lmc):
+    rng, motions = np.random.default_rng(1), lmc.motions.copy()
+    stray = rng.choice(len(motions), 40, replace=False)
+    motions.loc[stray, ["pmra", "pmdec"]] = rng.uniform(-6, 8, (40, 2))
+    one = PopulationSettings(background=True)
+    table, numbers = measure(motions, "all", one, SETTINGS)
+    *_, spare = table.to_dict("records")
+    assert spare["method"] == "background"
+    KINEMATICS.check(table, "all")
+    (mixture,) = table[table["method"] == "mixture"].to_dict("records")
+    assert mixture["fraction"] + spare["fraction"] == pytest.approx(1.0, abs=1e-12)
+    # Motions of the LMC's stars are within some 1.5 mas/yr of each other: a fiftieth of the square is theirs.
+    assert spare["fraction"] == pytest.approx(40 / len(motions), abs=4 * spare["fraction_error"])
+    wide = measure(motions, "all", PopulationSettings(), SETTINGS).rows.iloc[1]
+    clean = measure(lmc.motions, "all", PopulationSettings(), SETTINGS).rows.iloc[1]
+    assert mixture["sigma"] == pytest.approx(clean["sigma"], rel=0.03)
+    assert wide["sigma"] > 1.5 * clean["sigma"]
+    assert len(numbers["mixture"]["parameters"]) == len(numbers["mixture"]["covariance"]) == 6
+
+
 def test_velocities__with_the_distance_and_its_error(found):
     (old,) = rows(found, "old", "mixture").to_dict("records")
     assert old["sigma_v"] == pytest.approx(4.74047 * 49.5 * old["sigma"], rel=1e-12)
@@ -117,7 +137,7 @@ def test_histogram__is_that_of_the_stars_along_the_line(lmc, found):
     assert told["means"][0] == pytest.approx(along[0], abs=4 * told["mean_errors"][0])
     assert told["fractions"][0] == pytest.approx(YOUNG[0].share, abs=0.03)
     covariance = np.array(numbers["mixture"]["covariance"])
-    assert covariance.shape == (len(numbers["mixture"]["parameters"]),) * 2 == (17, 17)
+    assert covariance.shape == (len(numbers["mixture"]["parameters"]),) * 2 == (18, 18)
 
 
 def test_choose__cmd_magnitude_and_place(lmc):

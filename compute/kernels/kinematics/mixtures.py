@@ -2,13 +2,15 @@
 
 A star with error covariance C that belongs to component k has motions with density N(mean_k, C + V_k): the fit tells V,
 the dispersion that the stars really have. EM (Bovy, Hogg & Roweis 2011, Ann. Appl. Stat. 5, 1657) finds the summit and
-Newton's steps reach it; the same second derivatives tell how well everything is known.
+Newton's steps reach it; the same second derivatives tell how well everything is known. A few stars that belong nowhere
+would draw a component to themselves: a background of one density takes them.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from compute.kernels.kinematics.deconvolution import (
     Model,
@@ -24,6 +26,8 @@ from compute.kernels.kinematics.deconvolution import (
 __all__ = ["Mixture", "fit_mixture"]
 
 _LEAST = 5.0  # stars of a component, below which it is about to collapse
+_SPARE, _OWN = 0.02, 0.5  # share of the stars a background begins with; stars below which there is none
+_NEIGHBOURS = 5  # that tell whether a star is part of any group
 _TRIAL = 20_000  # stars that starting places are tried with, at most
 _SHORT, _LONG = 40, 60  # steps of EM for a trial, and between two of Newton's
 _ROUNDS = 60
@@ -37,14 +41,17 @@ class Mixture(NamedTuple):
     Attributes
     ----------
     fractions : (k,)
+        They sum to one less that of the background.
     means : (k, 2)
     dispersions : (k, 2, 2)
         Intrinsic covariances.
-    covariance : (6 k - 1, 6 k - 1)
-        Of fractions but the last, means, and dispersions as xx, xy, yy of each component; inverse of the observed
-        information. NaN where that is not positive: for the dispersion of a group without any, or for all.
+    covariance : (6 k, 6 k)
+        Of fractions, means, and dispersions as xx, xy, yy of each component; inverse of the observed information. NaN
+        where that is not positive: for the dispersion of a group without any, or for all.
     log_likelihood : float
     converged : bool
+    background : float
+        Share of the stars that are of none; 0 where none was asked for, or less than half a star would be its own.
     """
 
     fractions: NDArray[np.float64]
@@ -53,27 +60,34 @@ class Mixture(NamedTuple):
     covariance: NDArray[np.float64]
     log_likelihood: float
     converged: bool
+    background: float = 0.0
 
     @property
     def fraction_errors(self) -> NDArray[np.float64]:
-        """Standard errors (k,); that of the last follows from the others, for all sum to one."""
-        inner = self.covariance[: len(self.fractions) - 1, : len(self.fractions) - 1]
-        return np.sqrt(np.append(np.diag(inner), inner.sum()))
+        """Standard errors (k,)."""
+        return np.sqrt(np.diag(self.covariance)[: len(self.fractions)])
+
+    @property
+    def background_error(self) -> float:
+        """Standard error: all fractions sum to one."""
+        k = len(self.fractions)
+        return float(np.sqrt(max(self.covariance[:k, :k].sum(), 0.0))) if self.background else 0.0
 
     def mean_covariance(self, component: int) -> NDArray[np.float64]:
         """(2, 2) of one component's mean."""
-        first = len(self.fractions) - 1 + 2 * component
+        first = len(self.fractions) + 2 * component
         return self.covariance[first : first + 2, first : first + 2]
 
     def dispersion_covariance(self, component: int) -> NDArray[np.float64]:
         """(3, 3) of one component's dispersion xx, xy, yy."""
-        first = 3 * len(self.fractions) - 1 + 3 * component
+        first = 3 * len(self.fractions) + 3 * component
         return self.covariance[first : first + 3, first : first + 3]
 
 
 def fit_mixture(
-    values: NDArray, errors: NDArray, k: int, *, axis: float = 90.0, starts: int = 12, seed: int = 0
-) -> Mixture:
+    values: NDArray, errors: NDArray, k: int, *, axis: float = 90.0, starts: int = 12, seed: int = 0,
+    background: bool = False,
+) -> Mixture:  # fmt: skip
     """The mixture of `k` Gaussians that most likely lies behind `values`.
 
     Parameters
@@ -86,6 +100,8 @@ def fit_mixture(
         Position angle of the direction along which components are numbered, from y to x [deg].
     starts
         Starting places that are tried, drawn with `seed`.
+    background
+        Whether some of the stars may be spread evenly over the rectangle that all values span.
 
     Raises
     ------
@@ -93,14 +109,18 @@ def fit_mixture(
         Values or errors that are not usable, or too few of them: ten for each component are needed.
     """
     v, c = _checked(values, errors, k)
-    model = _start(v, c, k, starts, np.random.default_rng(seed))
+    density = 1.0 / float(np.ptp(v, axis=0).prod()) if background else 0.0
+    model = _start(v, c, k, starts, np.random.default_rng(seed), density)
+    if background and (model := climb_by_em(v, c, model, _LONG)[0]).fractions[-1] * len(v) < _OWN:
+        model = Model(model.gaussian / model.gaussian.sum(), model.means, model.spreads)
     model, hessian, likelihood, converged = _climb(v, c, model)
     toward = np.sin(np.radians(axis)), np.cos(np.radians(axis))
     order = np.argsort(model.means @ toward, kind="stable")
     covariance = _reordered(_covariance(-hessian, _unseen(c, model)), order)
+    spare = float(model.fractions[k:].sum())
     xx, xy, yy = model.spreads[order].T
     spread = np.stack([np.stack([xx, xy], -1), np.stack([xy, yy], -1)], -2)
-    return Mixture(model.fractions[order], model.means[order], spread, covariance, likelihood, converged)
+    return Mixture(model.fractions[order], model.means[order], spread, covariance, likelihood, converged, spare)
 
 
 def _checked(values: NDArray, errors: NDArray, k: int) -> tuple[NDArray, NDArray]:
@@ -118,23 +138,32 @@ def _checked(values: NDArray, errors: NDArray, k: int) -> tuple[NDArray, NDArray
     return v, c
 
 
-def _start(v: NDArray, c: NDArray, k: int, starts: int, rng: np.random.Generator) -> Model:
+def _start(v: NDArray, c: NDArray, k: int, starts: int, rng: np.random.Generator, density: float) -> Model:
     """The best of several models after a few steps of EM, on a sample of the stars."""
-    total = np.cov(v.T)
+    v, c = (rows[:: len(v) // _TRIAL + 1].copy() for rows in (v, c)) if k > 1 else (v, c)
+    near = v[_together(v, k, density)] if density else v
+    total = np.cov(near.T)
     whole = np.array([total[0, 0], total[0, 1], total[1, 1]])
+    fractions = np.append(np.full(k, (1.0 - _SPARE) / k), _SPARE) if density else np.full(k, 1.0 / k)
     if k == 1:
-        return Model(np.ones(1), v.mean(axis=0)[None], whole[None])
-    v, c = (rows[:: len(v) // _TRIAL + 1].copy() for rows in (v, c))
+        return Model(fractions, near.mean(axis=0)[None], whole[None], density)
     best, most = None, -np.inf
     for _ in range(starts):
         scales = 10.0 ** rng.uniform(-2.0, 0.0, k)  # in variance: narrow components on wide ones are found so
-        model = Model(np.full(k, 1.0 / k), _apart(v, k, total, rng), scales[:, None] * whole)
+        model = Model(fractions, _apart(near, k, total, rng), scales[:, None] * whole, density)
         model, likelihood = climb_by_em(v, c, model, _SHORT)
-        if likelihood > most and (model.fractions * len(v)).min() > _LEAST:
+        if likelihood > most and (model.gaussian * len(v)).min() > _LEAST:
             best, most = model, likelihood
     if best is None:
         raise ValueError(f"mixture: none of {starts} starts kept {k} components of {_LEAST:g} stars, expected fewer")
     return best
+
+
+def _together(v: NDArray, k: int, density: float) -> NDArray[np.bool_]:
+    """Values (n,) with more neighbours than if all were spread evenly; any, where these are too few."""
+    reach = cKDTree(v).query(v, k=_NEIGHBOURS + 1)[0][:, -1]
+    found = np.pi * reach**2 * density * len(v) < _NEIGHBOURS
+    return found if found.sum() >= 10 * k else np.ones(len(v), bool)
 
 
 def _apart(v: NDArray, k: int, total: NDArray, rng: np.random.Generator) -> NDArray:
@@ -193,7 +222,7 @@ def _newton(hessian: NDArray, gradient: NDArray) -> NDArray | None:
 def _uphill(v: NDArray, c: NDArray, model: Model, step: NDArray, likelihood: float) -> Model | None:
     """The model after as much of a step as leads up and stays possible; None where nothing of it does."""
     for halving in range(8):
-        tried = unpacked(packed(model) + step / 2**halving, len(model.fractions))
+        tried = unpacked(packed(model) + step / 2**halving, len(model.means), model.density)
         xx, xy, yy = tried.spreads.T
         if tried.fractions.min() > 0 and xx.min() > 0 and (xx * yy > xy**2).all():
             found = gradient_of(v, c, *tried)[0]
@@ -205,7 +234,7 @@ def _uphill(v: NDArray, c: NDArray, model: Model, step: NDArray, likelihood: flo
 def _covariance(information: NDArray, unseen: NDArray) -> NDArray:
     """Inverse of the information; where it is not positive, of what is left without dispersions that are not seen."""
     k, covariance = unseen.size, np.full(information.shape, np.nan)
-    known = np.append(np.ones(3 * k - 1, bool), np.repeat(~unseen, 3))
+    known = np.append(np.ones(len(information) - 3 * k, bool), np.repeat(~unseen, 3))
     for some in (np.ones(known.size, bool), known):
         inner = information[np.ix_(some, some)]
         if np.isfinite(inner).all() and np.linalg.eigvalsh(inner).min() > 0:
@@ -215,14 +244,17 @@ def _covariance(information: NDArray, unseen: NDArray) -> NDArray:
 
 
 def _reordered(covariance: NDArray, order: NDArray) -> NDArray:
-    """The covariance of parameters when components change places; the last fraction is one less the others."""
-    k = len(order)
-    full = np.zeros((6 * k, 6 * k - 1))
-    full[: k - 1, : k - 1] = np.eye(k - 1)
-    full[k - 1, : k - 1] = -1.0
-    full[k:, k - 1 :] = np.eye(5 * k)
+    """The covariance (6 k, 6 k) of parameters when components change places.
+
+    Without a background the last fraction is no parameter but one less the others.
+    """
+    k, free = len(order), len(covariance) - 5 * len(order)
+    full = np.zeros((6 * k, free + 5 * k))
+    full[:free, :free] = np.eye(free)
+    full[free:k, :free] = -1.0
+    full[k:, free:] = np.eye(5 * k)
     means, spreads = k + np.arange(2 * k).reshape(k, 2)[order], 3 * k + np.arange(3 * k).reshape(k, 3)[order]
-    rows = full[np.concatenate([order[:-1], means.ravel(), spreads.ravel()])]
+    rows = full[np.concatenate([order, means.ravel(), spreads.ravel()])]
     known = np.isfinite(covariance)
     lost = abs(rows) @ ~known @ abs(rows).T > 0
     return np.where(lost, np.nan, rows @ np.where(known, covariance, 0.0) @ rows.T)

@@ -30,8 +30,8 @@ def measure(motions: pd.DataFrame, name: str, population: PopulationSettings, se
 
     Every population has a row for the clipped median of its motions, with the dispersion of the stars that are not
     clipped. With a cluster's `motion` these are only the stars within its radii, which also have a row as members. Each
-    Gaussian of the mixture of all stars in the population's regions has a row, and with several there is also the
-    histogram along a line; a cluster has these where its `components` are two or more.
+    Gaussian of the mixture of all stars in the population's regions has a row, and its `background`; with several there
+    is also the histogram along a line. A cluster has these where its `components` are two or more.
 
     Raises
     ------
@@ -56,6 +56,8 @@ def measure(motions: pd.DataFrame, name: str, population: PopulationSettings, se
         if population.motion is None or population.components > 1:
             mixture, axis = _mixture(v, c, population, settings)
             rows += [_component(mixture, k, len(v)) for k in range(population.components)]
+            if population.background:
+                rows.append(_background(mixture, len(v)))
             numbers |= {"axis": axis, "mixture": _numbers(mixture)}
             if population.components > 1 and settings.samplings:
                 numbers["histogram"] = _histogram(v, c, mixture, axis, settings)
@@ -112,7 +114,8 @@ def _mixture(
             raise ValueError(f"mixture: found {len(v)} stars, expected ten at least")
         (xx, xy), (_, yy) = np.cov(v.T)
         axis = float(np.degrees(np.arctan2(2 * xy, yy - xx)) / 2) % 180.0  # the longest axis, toward growing pmra
-    return fit_mixture(v, c, population.components, axis=axis, starts=settings.starts, seed=settings.seed), axis
+    how = {"axis": axis, "starts": settings.starts, "seed": settings.seed, "background": population.background}
+    return fit_mixture(v, c, population.components, **how), axis
 
 
 def _component(mixture: Mixture, k: int, n: int) -> dict[str, Any]:
@@ -125,6 +128,13 @@ def _component(mixture: Mixture, k: int, n: int) -> dict[str, Any]:
         "fraction_error": mixture.fraction_errors[k], **_mean(mixture.means[k], mixture.mean_covariance(k)),
         "sigma_ra": ra, "sigma_dec": dec, "sigma_ra_error": ra_error, "sigma_dec_error": dec_error,
         "sigma_corr": float(np.clip(xy / (np.sqrt(xx) * np.sqrt(yy)), -1, 1)), "sigma": both, "sigma_error": both_error,
+    }  # fmt: skip
+
+
+def _background(mixture: Mixture, n: int) -> dict[str, Any]:
+    return {
+        "method": "background", "component": 0, "n": n, "fraction": mixture.background,
+        "fraction_error": mixture.background_error,
     }  # fmt: skip
 
 
@@ -157,7 +167,7 @@ def _with_velocities(rows: pd.DataFrame, settings: KinematicsSettings) -> pd.Dat
 
 def _numbers(mixture: Mixture) -> dict[str, Any]:
     components = range(1, len(mixture.fractions) + 1)
-    names = [f"fraction_{i}" for i in components[:-1]]
+    names = [f"fraction_{i}" for i in components]
     names += [f"{axis}_{i}" for i in components for axis in ("pmra", "pmdec")]
     names += [f"var_{pair}_{i}" for i in components for pair in ("ra_ra", "ra_dec", "dec_dec")]
     return {
@@ -172,6 +182,6 @@ def _histogram(v: NDArray, c: NDArray, mixture: Mixture, axis: float, settings: 
     noise = np.sqrt(np.einsum("nij,i,j->n", c, along, along))
     histogram = resampled(v @ along, noise, settings.bin, settings.samplings, settings.seed)
     seen = np.sqrt(np.einsum("kij,i,j->k", mixture.dispersions, along, along) + 2 * np.mean(noise**2))
-    peaks = fit_peaks(histogram, mixture.fractions, mixture.means @ along, seen)
+    peaks = fit_peaks(histogram, mixture.fractions / mixture.fractions.sum(), mixture.means @ along, seen)
     return {name: each.tolist() if isinstance(each, np.ndarray) else each
             for name, each in (histogram._asdict() | peaks._asdict()).items()}  # fmt: skip

@@ -32,7 +32,7 @@ def disagreements(
     rows
         The stars, with errors of their motions.
     components, covariance
-        The mixture (k), and the covariance (6 k - 1, 6 k - 1), of a
+        The mixture (k), and the covariance (6 k, 6 k), of a
         :class:`~compute.kernels.kinematics.mixtures.Mixture`.
     along
         (2,) unit vector of the line in (pmra, pmdec).

@@ -29,6 +29,7 @@ POINTINGS_FILE, REFERENCE_FILE, GAIA_FILE = "truth/pointings.parquet", "referenc
 # What a campaign leaves in its folder, and nobody else may be sorry to lose.
 ENTRIES = (FRAMES, "truth", WORK, REFERENCE_FILE, GAIA_FILE, "recipe.toml")
 _FAR = 60.0  # [arcsec] from the middle of a field, beyond its frames
+_TWO = "components = 2", "background = true  # what is in front, and moves like nothing else"
 _SURE = 0.3  # [mas/yr] error of motions that tell of populations
 _STRIDE = 8.0  # pix between samples of the inverse
 Camera = tuple[str, str, str]  # instrument, detector, filter
@@ -225,14 +226,14 @@ def _populations(field: SkyField) -> list[str]:
     cuts, scale = [], 3600.0 * float(np.cos(np.radians(field.dec)))
     for each in field.clusters:
         circle = [round(field.ra + each.dx / scale, 6), round(field.dec + each.dy / 3600, 6), each.radius]
-        cuts += [f"[kinematics.populations.{json.dumps(each.name)}]", f"circle = {circle}", "components = 2"]
+        cuts += [f"[kinematics.populations.{json.dumps(each.name)}]", f"circle = {circle}", *_TWO]
     first = field.clusters[0]
     away = -1.0 if first.dx >= 0 else 1.0
     near, far = first.dx + 2.5 * away * first.radius, away * _FAR
     corners = [(near, -_FAR), (far, -_FAR), (far, _FAR), (near, _FAR)]
     sky = [[round(field.ra + dx / scale, 6), round(field.dec + dy / 3600, 6)] for dx, dy in corners]
     return ["[kinematics]", f"max_error = {_SURE}", *cuts, "[kinematics.populations.field]", f"sky = {sky}",
-            "components = 2"]  # fmt: skip
+            *_TWO]  # fmt: skip
 
 
 def _dump(text: str, sink) -> None:
