@@ -24,7 +24,7 @@ KINEMATICS = Table(
     (
         Column("population", _STR, "", "meta.id", "name of the population"),
         Column("method", _STR, "", "meta.code", _METHOD),
-        Column("component", _I4, "", "meta.id", "number along the axis of a mixture, from 1; 0 for all stars", low=0),
+        Column("component", _I4, "", "meta.id", "number along a mixture's axis from 1; 0: median or background", low=0),
         Column("n", _I4, "", "meta.number;src", "stars the row is made of, all components together", low=0),
         _fitted("fraction", _F8, "", "stat.fit.param;arith.ratio", "share of these stars", low=0, high=1),
         _fitted("fraction_error", _F8, "", "stat.error;arith.ratio", "standard error of fraction", low=0),

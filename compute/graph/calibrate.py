@@ -50,7 +50,7 @@ def calibrate(
 
     A camera whose exposures share too few stars is told in the report, with the numbers, and the others go on. What was
     built from the same exposures and settings is left alone unless `fresh`. `threads`, inside each solution, change no
-    result; solutions that are fewer than workers have the cores of idle ones on their hosts, too. Beside a cube
+    result; first ePSFs and solutions that leave workers idle have the cores of these on their hosts, too. Beside a cube
     `<name>.zarr` stand `<name>-judged.parquet` and `-samplings.parquet`, and `-control.parquet` where it was asked for:
     what :class:`~compute.stages.calibrate.build.Built` says of how it came about.
     """
@@ -146,7 +146,7 @@ def _solve(
 
 
 def _threads(client: Client, n: int, threads: int) -> list[int]:
-    """Threads for each of `n` tasks, at least `threads` and at most as many as cores.
+    """Threads for each of `n` tasks, at least `threads`.
 
     The last of them, when there are fewer left than workers, have those beside theirs, which have nothing else to do.
     """
@@ -154,7 +154,7 @@ def _threads(client: Client, n: int, threads: int) -> list[int]:
     hosts = Counter(worker["host"] for worker in workers)
     last = n % len(workers) if workers else 0
     spare = min(hosts.values()) // ceil(last / len(hosts)) if last else 1
-    return [min(max(threads, spare if k >= n - last else 1), CPU_COUNT) for k in range(n)]
+    return [max(threads, spare if k >= n - last else 1) for k in range(n)]
 
 
 def _run(client: Client, stage: str, function: Callable, work: dict, progress: Progress | None) -> dict[str, str]:
@@ -176,7 +176,7 @@ def _first(store: Store, place: str, exposures: list[tuple[str, str, str]], thre
     """A rough ePSF from one exposure's own stars: the first of (path, sha256, detector) that can be read."""
     for number, (path, sha256, detector) in enumerate(exposures):
         try:
-            cube = epsf(_exposure(path, sha256, detector), _FIRST, threads)
+            cube = epsf(_exposure(path, sha256, detector), _FIRST, min(threads, CPU_COUNT))
         except (UnusableError, OSError):
             if number == len(exposures) - 1:
                 raise
@@ -199,9 +199,9 @@ def _build(
 ) -> None:
     """The ePSFs of cameras, each with its place, folder of stamps and exposures, all from one solution.
 
-    Exposures that gave no stamps are left out.
+    Exposures that gave no stamps are left out. There are never more `threads` than cores.
     """
-    parts = []
+    parts, threads = [], min(threads, CPU_COUNT)
     for place, folder, group in cameras:
         paths = [f"{folder}/{task_name(path)}.npz" for path in group["path"]]
         there = [store.exists(path) for path in paths]

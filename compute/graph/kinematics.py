@@ -126,7 +126,8 @@ def _found(
 def _notes(numbers: dict[str, Any]) -> list[dict[str, Any]]:
     """What to know of populations beside the tables; the same when they are found made."""
     unsettled = [name for name, told in numbers.items() if not told.get("mixture", {}).get("converged", True)]
-    return [{"exposure": name, "note": "the mixture has not settled; try fewer components"} for name in unsettled]
+    note = "the mixture has not settled; try fewer components, or no background"
+    return [{"exposure": name, "note": note} for name in unsettled]
 
 
 def _moved(catalog: Catalog) -> str:

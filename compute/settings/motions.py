@@ -118,6 +118,10 @@ class PopulationSettings(Settings):
             found = "colour is '' and cmd is set" if self.cmd else f"colour is {self.colour!r} without cmd"
             raise ValueError(f"{found}, expected two filters as in F090W-F150W and a polygon, or neither")
         _in_order(self, ("bright", "faint"))
+        if self.background and self.motion is not None and self.components == 1:
+            raise ValueError(
+                "background is set for a cluster with one component, expected two or more: its field is one"
+            )
         limits = self.bright is not None or self.faint is not None or self.cmd or len(self.radii) > 1
         if limits and not self.magnitude:
             raise ValueError("magnitude is not set, expected the filter of bright, faint, cmd and radii")

@@ -124,7 +124,7 @@ def test_background__likelihood_is_that_of_a_plain_sum():
         )
         for f, m, v in zip(found.fractions, found.means, found.dispersions, strict=True)
     ]
-    even = found.background / np.prod(np.ptp(values, axis=0))
+    even = 0.5 * found.background / np.prod(np.ptp(values, axis=0))
     assert found.log_likelihood == pytest.approx(np.log(sum(parts) + even).sum(), abs=1e-6)
 
 
@@ -135,6 +135,28 @@ def test_background__without_such_stars_is_none():
     assert found.converged
     assert found.background * 800 < 3
     assert (abs(found.means - plain.means) < 0.2 * np.sqrt(np.diag(plain.mean_covariance(2)))).all()
+
+
+@pytest.mark.parametrize("n", [100, 400])
+def test_background__takes_no_wings_of_a_gaussian(n):
+    ratios, taken = [], []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        covariance = np.broadcast_to(0.05**2 * np.eye(2), (n, 2, 2))
+        found = fit_mixture(rng.normal(0, np.hypot(0.2, 0.05), (n, 2)), covariance, 1, background=True)
+        assert found.converged
+        ratios.append(np.sqrt(np.trace(found.dispersions[0]) / 2) / 0.2)
+        taken.append(found.background * n)
+    # A dispersion of n stars is known to 1 / sqrt(4 n), the mean of twenty to a fifth of it: 1.1 % for 100.
+    assert np.mean(ratios) == pytest.approx(1.0, abs=0.035)
+    assert np.mean(taken) < 2
+
+
+def test_background__of_values_on_a_line_is_refused():
+    values, covariance = young(1, n=100)
+    values[:, 1] = 0.3
+    with pytest.raises(ValueError, match="span .* by 0, expected more for a background"):
+        fit_mixture(values, covariance, 1, background=True)
 
 
 def test_em__no_step_lowers_the_likelihood():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from compute.kernels.frame.transforms import Transform
 from compute.settings import FrameSettings
@@ -43,6 +44,20 @@ def test_epochs_of__end_where_none_follows():
     rows = pd.DataFrame({"epoch": [2027.3, 2022.3, 2022.5, 2022.7, 2027.31]})
     np.testing.assert_array_equal(epochs_of(rows, 0.25), [1, 0, 0, 0, 1])
     np.testing.assert_array_equal(epochs_of(rows, 10.0), 0)
+
+
+@pytest.mark.parametrize(
+    ("corrected", "raw", "expected"),
+    [((True, True), "poly4", "affine"), ((False, False), "poly4", "poly4"), ((True, False), "poly4", "affine")],
+)
+def test_gauge__is_what_all_exposures_are_free_to_do(corrected, raw, expected):
+    x, y = np.random.default_rng(3).uniform(0, 1000, (2, 50))
+    one, no = np.full(50, 1e-4), np.zeros(50)
+    samples = [Sample(np.arange(50), x, y, one, one, no, no, one, each) for each in corrected]
+    starts = [Transform.linear(np.eye(2), np.zeros(2))] * 2
+    settings = FrameSettings(transform="affine", raw_transform=raw)
+    assert Detections(samples, starts, ["ok"] * 2, settings, 2).gauge == expected
+    assert Detections(samples, [None, None], ["lost"] * 2, settings, 2).gauge == "affine"
 
 
 def test_detections__a_star_is_another_one_in_each_epoch():

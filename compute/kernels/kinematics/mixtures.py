@@ -101,7 +101,7 @@ def fit_mixture(
     starts
         Starting places that are tried, drawn with `seed`.
     background
-        Whether some of the stars may be spread evenly over the rectangle that all values span.
+        Whether some of the stars may be spread evenly, over twice the rectangle that all values span.
 
     Raises
     ------
@@ -109,11 +109,11 @@ def fit_mixture(
         Values or errors that are not usable, or too few of them: ten for each component are needed.
     """
     v, c = _checked(values, errors, k)
-    density = 1.0 / float(np.ptp(v, axis=0).prod()) if background else 0.0
+    density = _even(v) if background else 0.0
     model = _start(v, c, k, starts, np.random.default_rng(seed), density)
-    if background and (model := climb_by_em(v, c, model, _LONG)[0]).fractions[-1] * len(v) < _OWN:
-        model = Model(model.gaussian / model.gaussian.sum(), model.means, model.spreads)
     model, hessian, likelihood, converged = _climb(v, c, model)
+    if _empty(model, len(v)):
+        model, hessian, likelihood, converged = _climb(v, c, _bare(model))
     toward = np.sin(np.radians(axis)), np.cos(np.radians(axis))
     order = np.argsort(model.means @ toward, kind="stable")
     covariance = _reordered(_covariance(-hessian, _unseen(c, model)), order)
@@ -136,6 +136,18 @@ def _checked(values: NDArray, errors: NDArray, k: int) -> tuple[NDArray, NDArray
     if k < 1 or len(v) < 10 * k:
         raise ValueError(f"mixture: found {len(v)} stars for {k} components, expected at least ten for each")
     return v, c
+
+
+def _even(v: NDArray) -> float:
+    """The density of a background.
+
+    Were it spread over no more than the values span, their outermost would always lie inside what they themselves have
+    drawn: of Gaussians alone it would take the wings.
+    """
+    width, height = np.ptp(v, axis=0)
+    if not (width > 0 and height > 0):
+        raise ValueError(f"mixture: found values that span {width:g} by {height:g}, expected more for a background")
+    return 0.5 / float(width * height)
 
 
 def _start(v: NDArray, c: NDArray, k: int, starts: int, rng: np.random.Generator, density: float) -> Model:
@@ -183,6 +195,7 @@ def _climb(v: NDArray, c: NDArray, model: Model) -> tuple[Model, NDArray, float,
     usual = _usual(c)
     for _ in range(_ROUNDS):
         model, _ = climb_by_em(v, c, model, _LONG)
+        model = _bare(model) if _empty(model, len(v)) else model
         for _ in range(_LONG):
             likelihood, gradient = slope(v, c, model)
             hessian = hessian_of(v, c, model, usual)
@@ -198,6 +211,16 @@ def _climb(v: NDArray, c: NDArray, model: Model) -> tuple[Model, NDArray, float,
         if _unseen(c, model).any():  # on the edge of what is possible the slope need not vanish
             return model, hessian_of(v, c, model, usual), likelihood, True
     return model, hessian_of(v, c, model, usual), likelihood, False
+
+
+def _empty(model: Model, n: int) -> bool:
+    """Whether there is a background that has hardly a star."""
+    return bool(model.density and model.fractions[-1] * n < _OWN)
+
+
+def _bare(model: Model) -> Model:
+    """The same without its background."""
+    return Model(model.gaussian / model.gaussian.sum(), model.means, model.spreads)
 
 
 def _usual(c: NDArray) -> float:

@@ -80,7 +80,7 @@ def robust(table: Table, stamps: Stamps, threads: int = 1) -> NDArray[np.float32
     each(explain, _BLOCKS, threads)
     usual = float(np.median(left))
     each(judge, _BLOCKS, threads)
-    some = slice(None, None, max(1, pull.size // _ENOUGH))
-    scale = max(1.0, float(np.median(pull.ravel()[some][stamps.weight.ravel()[some] > 0]) / 0.6745))
+    some = slice(None, None, max(1, pull.size // _ENOUGH))  # of stamps, whole: every part of them tells
+    scale = max(1.0, float(np.median(pull[some][stamps.weight[some] > 0]) / 0.6745))
     each(choose, _BLOCKS, threads)
     return weight

@@ -114,8 +114,11 @@ def _mixture(
             raise ValueError(f"mixture: found {len(v)} stars, expected ten at least")
         (xx, xy), (_, yy) = np.cov(v.T)
         axis = float(np.degrees(np.arctan2(2 * xy, yy - xx)) / 2) % 180.0  # the longest axis, toward growing pmra
-    how = {"axis": axis, "starts": settings.starts, "seed": settings.seed, "background": population.background}
-    return fit_mixture(v, c, population.components, **how), axis
+    found = fit_mixture(
+        v, c, population.components, axis=axis, starts=settings.starts, seed=settings.seed,
+        background=population.background,
+    )  # fmt: skip
+    return found, axis
 
 
 def _component(mixture: Mixture, k: int, n: int) -> dict[str, Any]:

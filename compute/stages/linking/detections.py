@@ -10,7 +10,7 @@ from compute.kernels.frame.floors import floor, left
 from compute.kernels.frame.identify import identify
 from compute.kernels.frame.planefit import Fit, fit
 from compute.kernels.frame.reserve import reserved
-from compute.kernels.frame.transforms import Transform, TransformError
+from compute.kernels.frame.transforms import KINDS, Transform, TransformError
 from compute.settings import FrameSettings
 from compute.stages.linking.placements import placements
 from compute.stages.linking.sample import Sample, on_frame
@@ -64,9 +64,8 @@ class Detections:
 
     @property
     def gauge(self) -> str:
-        """What all exposures may have in common without any star's telling, kind of transformation."""
-        kinds = {self._kind(k) for k, _ in self._placed()}
-        return kinds.pop() if len(kinds) == 1 else "affine"
+        """Kind of transformation that all exposures may have in common without any star's telling."""
+        return min((self._kind(k) for k, _ in self._placed()), key=list(KINDS).index, default="affine")
 
     def _kind(self, k: int) -> str:
         return self.settings.transform if self.samples[k].corrected else self.settings.raw_transform

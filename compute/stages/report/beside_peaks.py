@@ -58,13 +58,14 @@ def _projected(
     """Shares, means, widths (k, 3) of components along a line, and their errors."""
     fractions, means, spreads = (np.array(each) for each in zip(*components, strict=True))
     mixture = Mixture(fractions, means, spreads, np.asarray(covariance, float), np.nan, True)
-    inner = np.einsum("kij,i,j->k", spreads, along, along)
+    inner, all_ = np.einsum("kij,i,j->k", spreads, along, along), fractions.sum()  # peaks know of no background
     sigmas = 1 / np.mean(1 / np.sqrt(inner[:, None] + 2 * noise_along(rows, along)), axis=1)
     turn = np.array([along[0] ** 2, 2 * along[0] * along[1], along[1] ** 2])
     k = range(len(components))
     middle = [np.sqrt(along @ mixture.mean_covariance(i) @ along) for i in k]
     wide = [np.sqrt(turn @ mixture.dispersion_covariance(i) @ turn) / (2 * sigmas[i]) for i in k]
-    return np.column_stack([fractions, means @ along, sigmas]), np.column_stack([mixture.fraction_errors, middle, wide])
+    shares, errors = fractions / all_, mixture.fraction_errors / all_
+    return np.column_stack([shares, means @ along, sigmas]), np.column_stack([errors, middle, wide])
 
 
 def _numbers(peaks: Peaks) -> tuple[NDArray, NDArray]:

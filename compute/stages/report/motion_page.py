@@ -30,7 +30,7 @@ _PROJECTION = (
     "Motions of {} along the dashed line: the mean histogram of samples with noise added, and the Gaussians fitted to "
     "it (as Libralato et al. 2023, Fig. 23). Their widths hold the errors of the stars and the noise; dashed: the "
     "mixture fitted in two dimensions, widened alike. Without samples: counts of stars, and the mixture with its "
-    "intrinsic dispersions, widened by the errors the stars have."
+    "intrinsic dispersions, widened by the errors the stars have. A mixture's background is not drawn."
 )
 _MEMBERS = "Members of {} in black: near its middle, and within a circle around its motion that grows with magnitude."
 _FINDING = "Stars by magnitude and colour. Orange: the part shown closer."
